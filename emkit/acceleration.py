@@ -1,0 +1,127 @@
+"""Fewer E-steps: extrapolate the sequence of EM, and let the engine keep only what raises the objective.
+
+An accelerator sees pairs (params, target), target being the EM update of params, and proposes a further point. It
+knows neither data nor objective: the engine evaluates the proposal and calls `reject` if the objective would fall.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .engine import VectorModel
+
+
+class Accelerator(Protocol):
+    """Proposes a point beyond an EM step."""
+
+    name: str
+
+    def propose(self, params: Any, target: Any) -> Any | None:
+        """A further point, or None; `target` is the EM update of `params`."""
+
+    def reject(self) -> None:
+        """The last proposal lowered the objective."""
+
+
+class NoAcceleration:
+    """Textbook EM."""
+
+    name = "em"
+
+    def propose(self, params: Any, target: Any) -> None:
+        return None
+
+    def reject(self) -> None:
+        raise AssertionError("nothing was proposed")
+
+
+class Squarem:
+    """Squared extrapolation: from theta_0, theta_1 = F(theta_0), theta_2 = F(theta_1), go to
+
+    theta_0 - 2 a r + a^2 v,  r = theta_1 - theta_0,  v = (theta_2 - theta_1) - r,  a = -|r| / |v|
+
+    ([1]_, scheme S3). A rejected proposal halves the distance of the next one between a and the EM step a = -1.
+
+    References
+    ----------
+    .. [1] Varadhan, R. and Roland, C. (2008). Simple and globally convergent methods for accelerating the
+       convergence of any EM algorithm. Scand. J. Stat. 35(2), 335-353. Equation (9) and section 5.
+    """
+
+    name = "squarem"
+
+    def __init__(self, model: VectorModel[Any, Any]) -> None:
+        self._model = model
+        self._base: np.ndarray | None = None
+        self._reach = 1.0
+
+    def propose(self, params: Any, target: Any) -> Any | None:
+        start, end = self._model.to_vector(params), self._model.to_vector(target)
+        if self._base is None or not np.array_equal(self._first, start):
+            self._base, self._first = start, end
+            return None
+        r = self._first - self._base
+        v = (end - start) - r
+        base, self._base = self._base, None
+        length = np.linalg.norm(v)
+        if length == 0:
+            return None
+        a = -max(1.0, self._reach * float(np.linalg.norm(r) / length))
+        return None if a == -1.0 else self._model.from_vector(base - 2 * a * r + a * a * v)
+
+    def reject(self) -> None:
+        self._reach /= 2
+
+
+class Anderson:
+    """Anderson's extrapolation over the last steps: theta + f - (dX + dF) c with c minimising |f - dF c|,
+
+    where f = F(theta) - theta and dX, dF are differences of successive points and residuals ([1]_, section 2). As in
+    [2]_ the window is cleared when it is full, and the least squares is damped: by how much falls with each kept and
+    rises with each rejected proposal.
+
+    References
+    ----------
+    .. [1] Walker, H. F. and Ni, P. (2011). Anderson acceleration for fixed-point iterations. SIAM J. Numer. Anal.
+       49(4), 1715-1735.
+    .. [2] Henderson, N. C. and Varadhan, R. (2019). Damped Anderson acceleration with restarts and monotonicity
+       control for accelerating EM and EM-like algorithms. J. Comput. Graph. Stat. 28(4), 834-846.
+    """
+
+    name = "anderson"
+
+    def __init__(self, model: VectorModel[Any, Any], window: int = 10) -> None:
+        self._model = model
+        self._window = window
+        self._points: list[np.ndarray] = []
+        self._residuals: list[np.ndarray] = []
+        self._damping = 1e-6
+
+    def propose(self, params: Any, target: Any) -> Any | None:
+        point, image = self._model.to_vector(params), self._model.to_vector(target)
+        if len(self._points) > min(self._window, point.size):
+            del self._points[0], self._residuals[0]
+        self._points.append(point)
+        self._residuals.append(image - point)
+        if len(self._points) < 3:
+            return None
+        points, residuals = np.diff(self._points, axis=0), np.diff(self._residuals, axis=0)
+        coefficients = self._least_squares(residuals, self._residuals[-1])
+        self._damping = max(self._damping / 2, 1e-14)
+        return self._model.from_vector(image - coefficients @ (points + residuals))
+
+    def _least_squares(self, differences: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        gram = differences @ differences.T
+        scale = np.sqrt(gram.diagonal())
+        scale[scale == 0] = 1.0
+        gram = gram / np.outer(scale, scale)
+        gram.flat[:: len(gram) + 1] += self._damping
+        solution: np.ndarray = np.linalg.solve(gram, differences @ residual / scale) / scale
+        return solution
+
+    def reject(self) -> None:
+        self._damping = min(self._damping * 100, 1.0)
+        del self._points[:-1], self._residuals[:-1]

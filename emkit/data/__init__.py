@@ -1,0 +1,1 @@
+"""Tables read by :mod:`emkit.datasets`; origin and licence are in each loader's ``DESCR``."""

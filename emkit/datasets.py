@@ -1,0 +1,136 @@
+"""Small tables for the examples and tests, shipped with the package; nothing is downloaded.
+
+Each loader returns a :class:`sklearn.utils.Bunch` whose ``DESCR`` names the origin, the terms of use and the source.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+from sklearn.utils import Bunch
+
+__all__ = ["load_earthquakes", "load_heights", "load_old_faithful"]
+
+
+def _load(name: str, description: str, as_frame: bool) -> Bunch:
+    """Read ``data/<name>.csv``: one header line, then numbers."""
+    with (files("emkit.data") / f"{name}.csv").open(encoding="utf-8") as file:
+        feature_names = file.readline().strip().split(",")
+        data = np.loadtxt(file, delimiter=",", dtype=np.float64, ndmin=2)
+    frame = None
+    if as_frame:
+        import pandas as pd  # optional: only needed for as_frame=True
+
+        frame = pd.DataFrame(data, columns=feature_names)
+    return Bunch(
+        data=data if frame is None else frame,
+        frame=frame,
+        feature_names=feature_names,
+        DESCR=description,
+    )
+
+
+_HEIGHTS = """\
+Fourteen heights
+----------------
+Heights of fourteen people in centimetres: 14 rows, 1 column (height).
+
+Origin: made up for emkit's worked example of EM with two components; not a sample of any population.
+Terms of use: part of emkit, under its BSD 3-clause licence.
+"""
+
+_OLD_FAITHFUL = """\
+Old Faithful
+------------
+Duration of an eruption of the Old Faithful geyser (Yellowstone National Park, USA) and waiting time to the next one,
+both in minutes: 272 rows, 2 columns (eruptions, waiting).
+
+Origin: the table `faithful` of R's package `datasets`.
+Terms of use: a table of measured facts, free to use; please cite the source.
+Source: Haerdle, W. (1991). Smoothing Techniques with Implementation in S. Springer.
+    Azzalini, A. and Bowman, A. W. (1990). A look at some data on the Old Faithful geyser. Applied Statistics 39(3),
+    357-365.
+"""
+
+_EARTHQUAKES = """\
+Major earthquakes
+-----------------
+Number of earthquakes of magnitude 7 or greater in the world, in each year from 1900 to 2006: 107 rows in order of
+time, 2 columns (year, count).
+
+Origin: catalogue of the United States Geological Survey, as printed in the source below.
+Terms of use: a table of counted facts, free to use; works of the United States Geological Survey are in the public
+domain. Please cite the source.
+Source: Zucchini, W. and MacDonald, I. L. (2009). Hidden Markov Models for Time Series: An Introduction Using R.
+    Chapman & Hall/CRC. Table 1.1.
+"""
+
+
+def load_heights(*, as_frame: bool = False) -> Bunch:
+    """Load fourteen heights in centimetres, the data of the worked example.
+
+    Parameters
+    ----------
+    as_frame : bool, default=False
+        Return ``data`` as a pandas DataFrame.
+
+    Returns
+    -------
+    Bunch
+        ``data``, float64 array (14, 1) or DataFrame; ``frame``, the DataFrame or None; ``feature_names``, list of
+        str; ``DESCR``, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_heights
+    >>> load_heights().data[:3, 0].tolist()
+    [152.0, 155.0, 158.0]
+    """
+    return _load("heights", _HEIGHTS, as_frame)
+
+
+def load_old_faithful(*, as_frame: bool = False) -> Bunch:
+    """Load the eruptions of the Old Faithful geyser: two clusters of durations and waiting times.
+
+    Parameters
+    ----------
+    as_frame : bool, default=False
+        Return ``data`` as a pandas DataFrame.
+
+    Returns
+    -------
+    Bunch
+        ``data``, float64 array (272, 2) or DataFrame with columns eruptions and waiting (minutes); ``frame``, the
+        DataFrame or None; ``feature_names``, list of str; ``DESCR``, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_old_faithful
+    >>> load_old_faithful().data.mean(axis=0).round(3).tolist()
+    [3.488, 70.897]
+    """
+    return _load("old_faithful", _OLD_FAITHFUL, as_frame)
+
+
+def load_earthquakes(*, as_frame: bool = False) -> Bunch:
+    """Load the yearly numbers of major earthquakes in the world, 1900-2006: an overdispersed series of counts.
+
+    Parameters
+    ----------
+    as_frame : bool, default=False
+        Return ``data`` as a pandas DataFrame.
+
+    Returns
+    -------
+    Bunch
+        ``data``, float64 array (107, 2) or DataFrame with columns year and count, in order of time; ``frame``, the
+        DataFrame or None; ``feature_names``, list of str; ``DESCR``, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_earthquakes
+    >>> load_earthquakes().data[:2].tolist()
+    [[1900.0, 13.0], [1901.0, 14.0]]
+    """
+    return _load("earthquakes", _EARTHQUAKES, as_frame)

@@ -1,0 +1,215 @@
+"""Expectation-Maximization on one screen.
+
+Every estimator of emkit is the same algorithm. The E-step turns a chunk of data into expected sufficient statistics
+under the present parameters; statistics add over chunks, threads and time; the M-step turns their sum into new
+parameters. :func:`run_em` is that loop, for every model, and the only one in the package.
+
+References
+----------
+.. [1] Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from incomplete data via the EM
+   algorithm. JRSS B 39(1), 1-38. The objective never falls: their theorem 1.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import numpy as np
+
+from .acceleration import Accelerator, NoAcceleration
+from .convergence import RemainingGain
+from .executors import Executor, Serial
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Expected sufficient statistics of some rows; a subclass adds its own fields, floats or arrays.
+
+    Attributes
+    ----------
+    objective : float
+        Log-likelihood of the rows (or its lower bound) under the parameters of the E-step; natural log, summed.
+    weight : float
+        Sum of the rows' sample weights.
+    """
+
+    objective: float
+    weight: float
+
+    def __add__(self, other: Self) -> Self:
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return replace(self, **sums)
+
+    def __mul__(self, factor: float) -> Self:
+        return replace(self, **{f.name: getattr(self, f.name) * factor for f in fields(self)})
+
+    __rmul__ = __mul__
+
+
+Params = TypeVar("Params")
+S = TypeVar("S", bound=Stats)
+
+
+class EMModel(Protocol[Params, S]):
+    """What a model is: two pure steps over immutable parameters. See "Add a model" in the documentation.
+
+    `monotone` says whether theory lets the objective only rise; the engine checks it if so. `precision` is the
+    relative rounding error of one log-density (``np.finfo(dtype).eps``).
+    """
+
+    @property
+    def monotone(self) -> bool: ...
+    @property
+    def precision(self) -> float: ...
+    def init_params(self, chunks: Iterable[Any], rng: np.random.Generator) -> Params: ...
+    def e_step(self, params: Params, chunk: Any) -> S: ...
+    def m_step(self, stats: S, params: Params) -> Params: ...
+    def log_prior(self, params: Params) -> float: ...
+    def n_free(self, params: Params) -> int: ...
+
+
+class VectorModel(EMModel[Params, S], Protocol[Params, S]):
+    """A model whose parameters map to and from an unconstrained vector (p,), as acceleration needs."""
+
+    def to_vector(self, params: Params) -> np.ndarray: ...
+    def from_vector(self, vector: np.ndarray) -> Params: ...
+
+
+class Step(NamedTuple):
+    """One iteration, as `history_` keeps it. `change` is the rise of the total objective; `seconds` since the start."""
+
+    iteration: int
+    objective: float
+    change: float
+    seconds: float
+    phase: str
+
+
+@dataclass(frozen=True)
+class EMResult(Generic[Params, S]):
+    """What a run of EM gives; `objective` and `stats` belong to `params` (the last pass is an E-step).
+
+    `flaw` names what makes the solution unfit for use ("" if nothing does); see :func:`best_of`.
+    """
+
+    params: Params
+    stats: S
+    objective: float
+    n_iter: int
+    n_e_steps: int
+    converged: bool
+    history: tuple[Step, ...]
+    flaw: str = ""
+
+
+class ObjectiveFellWarning(RuntimeWarning):
+    """The objective of a monotone model fell by more than rounding: a defect of the model or of its data."""
+
+
+class Point(NamedTuple, Generic[Params, S]):
+    params: Params
+    stats: S
+    objective: float
+
+
+def run_em(
+    model: EMModel[Params, S],
+    params: Params,
+    chunks: Iterable[Any],
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    accelerator: Accelerator | None = None,
+    executor: Executor | None = None,
+    watch: Callable[[Step, Params], bool] | None = None,
+    phase: str = "em",
+) -> EMResult[Params, S]:
+    """Run EM from `params` until no more than `tol` can be gained, or for `max_iter` M-steps.
+
+    Parameters
+    ----------
+    model : EMModel
+        The two steps.
+    params : Params
+        The start.
+    chunks : iterable of chunks
+        Iterated once for each E-step, so it must be re-iterable.
+    tol : float, default=1e-8
+        Bound on the estimated *remaining* gain of the objective, per unit of total weight; natural log. 0 runs all
+        `max_iter` steps.
+    max_iter : int, default=1000
+        Number of M-steps at most.
+    accelerator : Accelerator or None, default=None
+        Proposes a further point after each M-step; it is kept only if the objective rises. None is textbook EM.
+    executor : Executor or None, default=None
+        How the statistics of the chunks are summed; None is one after the other.
+    watch : callable or None, default=None
+        ``watch(step, params)`` is called after each E-step; a true result stops the run.
+    phase : str, default="em"
+        Name of plain steps in the history.
+
+    Returns
+    -------
+    EMResult
+
+    Warns
+    -----
+    ObjectiveFellWarning
+        If the model is monotone and a plain EM step lowers the objective by more than rounding.
+    """
+    accelerator = accelerator or NoAcceleration()
+    executor = executor or Serial()
+    began = time.perf_counter()
+
+    def evaluate(params: Params) -> Point[Params, S]:
+        stats = executor.sum(partial(model.e_step, params), chunks)
+        return Point(params, stats, stats.objective + model.log_prior(params))
+
+    point = evaluate(params)
+    rule = RemainingGain(tol * point.stats.weight)
+    history = [Step(0, point.objective, np.nan, time.perf_counter() - began, "start")]
+    n_iter, n_e_steps = 0, 1
+    stopped = watch(history[0], params) if watch else False
+
+    while n_iter < max_iter and not (rule.converged or stopped):
+        target = model.m_step(point.stats, point.params)
+        n_iter += 1
+        proposal = accelerator.propose(point.params, target)
+        following, kind = None, phase
+        if proposal is not None and not rule.wants_plain_steps:
+            following, kind = evaluate(proposal), accelerator.name
+            n_e_steps += 1
+            if not following.objective >= point.objective:  # a NaN is refused too
+                accelerator.reject()
+                following, kind = None, phase
+        if following is None:
+            following = evaluate(target)
+            n_e_steps += 1
+            _warn_of_fall(model, point, following)
+        gain = following.objective - point.objective
+        rule.record(gain, plain=kind == phase)
+        history.append(Step(n_iter, following.objective, gain, time.perf_counter() - began, kind))
+        point = following
+        stopped = watch(history[-1], point.params) if watch else False
+
+    return EMResult(point.params, point.stats, point.objective, n_iter, n_e_steps, rule.converged, tuple(history))
+
+
+def _warn_of_fall(model: EMModel[Params, S], before: Point[Params, S], after: Point[Params, S]) -> None:
+    scale = abs(before.objective) + before.stats.weight
+    if model.monotone and not after.objective >= before.objective - 1e3 * model.precision * scale:
+        warnings.warn(
+            f"the objective fell from {before.objective!r} to {after.objective!r} in one EM step of {model!r}",
+            ObjectiveFellWarning,
+            stacklevel=3,
+        )
+
+
+def best_of(results: Sequence[EMResult[Params, S]]) -> EMResult[Params, S]:
+    """The result with the highest objective among those without a flaw; among all, if each has one. First of equals."""
+    return max(results, key=lambda result: (not result.flaw, result.objective))

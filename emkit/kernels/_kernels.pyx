@@ -1,0 +1,127 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
+"""Thin wrappers over the C kernels: they hand over pointers and release the GIL.
+
+They trust their input (shapes, dtypes, no NaN); `reference.py` says what each computes.
+"""
+
+from libc.stddef cimport ptrdiff_t
+
+ctypedef fused real:
+    double
+    float
+
+cdef extern from "_kernels.h" nogil:
+    ctypedef struct rows:
+        ptrdiff_t n
+        ptrdiff_t row_stride
+        ptrdiff_t column_stride
+        const char *X
+
+    int log_density_full_f64(rows data, int d, int k, const double *means, const double *factors, int shared,
+                             const double *constants, double *out)
+    int log_density_full_f32(rows data, int d, int k, const float *means, const float *factors, int shared,
+                             const float *constants, float *out)
+    int log_density_diag_f64(rows data, int d, int k, const double *means, const double *scales,
+                             const double *constants, double *out)
+    int log_density_diag_f32(rows data, int d, int k, const float *means, const float *scales,
+                             const float *constants, float *out)
+    int em_step_full_f64(rows data, const double *weight, int d, int k, const double *means, const double *factors,
+                         int shared, const double *constants, int hard, double *objective, double *counts,
+                         double *sums, double *scatters)
+    int em_step_full_f32(rows data, const float *weight, int d, int k, const float *means, const float *factors,
+                         int shared, const float *constants, int hard, double *objective, double *counts,
+                         double *sums, double *scatters)
+    int em_step_diag_f64(rows data, const double *weight, int d, int k, const double *means, const double *scales,
+                         const double *constants, int hard, double *objective, double *counts, double *sums,
+                         double *squares)
+    int em_step_diag_f32(rows data, const float *weight, int d, int k, const float *means, const float *scales,
+                         const float *constants, int hard, double *objective, double *counts, double *sums,
+                         double *squares)
+
+
+cdef inline rows rows_of(const real[:, :] X) noexcept nogil:
+    cdef rows data
+    data.n = X.shape[0]
+    data.row_stride = X.strides[0]
+    data.column_stride = X.strides[1]
+    data.X = <const char *> &X[0, 0]
+    return data
+
+
+cdef inline int check_memory(int status) except -1:
+    if status != 0:
+        raise MemoryError("no memory for the work space of a kernel")
+    return 0
+
+
+def log_density_full(const real[:, :] X, const real[:, ::1] means, const real[:, :, ::1] factors,
+                     const real[::1] constants, real[:, ::1] out):
+    cdef int d = X.shape[1], k = means.shape[0], shared = factors.shape[0] == 1, status
+    cdef rows data
+    if X.shape[0] == 0:
+        return
+    data = rows_of(X)
+    with nogil:
+        if real is double:
+            status = log_density_full_f64(data, d, k, &means[0, 0], &factors[0, 0, 0], shared, &constants[0],
+                                          &out[0, 0])
+        else:
+            status = log_density_full_f32(data, d, k, &means[0, 0], &factors[0, 0, 0], shared, &constants[0],
+                                          &out[0, 0])
+    check_memory(status)
+
+
+def log_density_diag(const real[:, :] X, const real[:, ::1] means, const real[:, ::1] scales,
+                     const real[::1] constants, real[:, ::1] out):
+    cdef int d = X.shape[1], k = means.shape[0], status
+    cdef rows data
+    if X.shape[0] == 0:
+        return
+    data = rows_of(X)
+    with nogil:
+        if real is double:
+            status = log_density_diag_f64(data, d, k, &means[0, 0], &scales[0, 0], &constants[0], &out[0, 0])
+        else:
+            status = log_density_diag_f32(data, d, k, &means[0, 0], &scales[0, 0], &constants[0], &out[0, 0])
+    check_memory(status)
+
+
+def em_step_full(const real[:, :] X, const real[::1] weight, const real[:, ::1] means,
+                 const real[:, :, ::1] factors, const real[::1] constants, bint hard,
+                 double[::1] counts, double[:, ::1] sums, double[:, :, ::1] scatters):
+    cdef int d = X.shape[1], k = means.shape[0], shared = factors.shape[0] == 1, status
+    cdef double objective = 0.0
+    cdef rows data
+    if X.shape[0] == 0:
+        return 0.0
+    data = rows_of(X)
+    with nogil:
+        if real is double:
+            status = em_step_full_f64(data, &weight[0], d, k, &means[0, 0], &factors[0, 0, 0], shared,
+                                      &constants[0], hard, &objective, &counts[0], &sums[0, 0], &scatters[0, 0, 0])
+        else:
+            status = em_step_full_f32(data, &weight[0], d, k, &means[0, 0], &factors[0, 0, 0], shared,
+                                      &constants[0], hard, &objective, &counts[0], &sums[0, 0], &scatters[0, 0, 0])
+    check_memory(status)
+    return objective
+
+
+def em_step_diag(const real[:, :] X, const real[::1] weight, const real[:, ::1] means,
+                 const real[:, ::1] scales, const real[::1] constants, bint hard,
+                 double[::1] counts, double[:, ::1] sums, double[:, ::1] squares):
+    cdef int d = X.shape[1], k = means.shape[0], status
+    cdef double objective = 0.0
+    cdef rows data
+    if X.shape[0] == 0:
+        return 0.0
+    data = rows_of(X)
+    with nogil:
+        if real is double:
+            status = em_step_diag_f64(data, &weight[0], d, k, &means[0, 0], &scales[0, 0], &constants[0], hard,
+                                      &objective, &counts[0], &sums[0, 0], &squares[0, 0])
+        else:
+            status = em_step_diag_f32(data, &weight[0], d, k, &means[0, 0], &scales[0, 0], &constants[0], hard,
+                                      &objective, &counts[0], &sums[0, 0], &squares[0, 0])
+    check_memory(status)
+    return objective

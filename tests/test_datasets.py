@@ -1,0 +1,61 @@
+"""Each table against published facts about it."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import poisson
+
+from emkit.datasets import load_earthquakes, load_heights, load_old_faithful
+
+LOADERS = [
+    (load_heights, (14, 1), ["height"]),
+    (load_old_faithful, (272, 2), ["eruptions", "waiting"]),
+    (load_earthquakes, (107, 2), ["year", "count"]),
+]
+
+
+@pytest.mark.parametrize(("load", "shape", "feature_names"), LOADERS)
+def test_bunch(load, shape, feature_names):
+    bunch = load()
+    assert isinstance(bunch.data, np.ndarray)
+    assert bunch.data.shape == shape
+    assert bunch.data.dtype == np.float64
+    assert np.isfinite(bunch.data).all()
+    assert bunch.feature_names == feature_names
+    assert bunch.frame is None
+    assert "Origin:" in bunch.DESCR
+    assert "Terms of use:" in bunch.DESCR
+
+
+@pytest.mark.parametrize(("load", "shape", "feature_names"), LOADERS)
+def test_frame(load, shape, feature_names):
+    pd = pytest.importorskip("pandas")
+    bunch = load(as_frame=True)
+    assert isinstance(bunch.data, pd.DataFrame)
+    assert bunch.data is bunch.frame
+    assert list(bunch.data.columns) == feature_names
+    assert_array_equal(bunch.data.to_numpy(), load().data)
+
+
+def test_a_loader_gives_a_fresh_array_each_time():
+    load_heights().data[:] = 0
+    assert load_heights().data[0, 0] == 152
+
+
+def test_heights():
+    heights = [152, 155, 158, 160, 163, 165, 168, 170, 172, 175, 178, 180, 183, 185]
+    assert_array_equal(load_heights().data[:, 0], heights)
+
+
+def test_old_faithful():
+    """Means and first rows as R prints them."""
+    data = load_old_faithful().data
+    assert_allclose(data.mean(axis=0), [3.487783, 70.897059], atol=5e-7)
+    assert_array_equal(data[:2], [[3.6, 79], [1.8, 54]])
+
+
+def test_earthquakes():
+    """-log L of independent Poisson counts: Zucchini and MacDonald (2009), the one-state model."""
+    year, count = load_earthquakes().data.T
+    assert_array_equal(year, np.arange(1900, 2007))
+    assert -poisson.logpmf(count, count.mean()).sum() == pytest.approx(391.9189, abs=5e-5)
