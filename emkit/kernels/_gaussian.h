@@ -225,7 +225,7 @@ EM_INLINE void NAME(moments_large)(int d, int tile, const REAL *diff, const REAL
             else if (two && j0 + 1 < d)
                 for (int j = j0; j <= last; j += 2) NAME(scatter_block)(2, 2, d, tile, weighted, diff, i0, j, scatter);
             else
-                for (int j = j0; j <= last; j++)
+                for (int j = j0; j <= last && j < j0 + 4; j++)
                     NAME(scatter_block)(1, 1, d, tile, weighted, diff, last, j, scatter);
         }
     }

@@ -1,0 +1,43 @@
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Real = TypeVar("_Real", np.float64, np.float32)
+
+def log_density_full(
+    X: NDArray[_Real],
+    means: NDArray[_Real],
+    factors: NDArray[_Real],
+    constants: NDArray[_Real],
+    out: NDArray[_Real],
+) -> None: ...
+def log_density_diag(
+    X: NDArray[_Real],
+    means: NDArray[_Real],
+    scales: NDArray[_Real],
+    constants: NDArray[_Real],
+    out: NDArray[_Real],
+) -> None: ...
+def em_step_full(
+    X: NDArray[_Real],
+    weight: NDArray[_Real],
+    means: NDArray[_Real],
+    factors: NDArray[_Real],
+    constants: NDArray[_Real],
+    hard: bool,
+    counts: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    scatters: NDArray[np.float64],
+) -> float: ...
+def em_step_diag(
+    X: NDArray[_Real],
+    weight: NDArray[_Real],
+    means: NDArray[_Real],
+    scales: NDArray[_Real],
+    constants: NDArray[_Real],
+    hard: bool,
+    counts: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> float: ...

@@ -1,0 +1,176 @@
+"""A plain NumPy twin of each compiled kernel: what it computes, and the oracle of its test.
+
+Names and signatures are those of the kernels. Letters: n samples, d features, k components. "real" is float64 or
+float32, one of them for all inputs of a call; statistics are float64 always. The twins compute in float64 throughout.
+Like the kernels, they trust their input: shapes, dtypes, no NaN, at least one finite constant.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[Any]  # float64 or float32
+Double = NDArray[np.float64]
+
+
+def square_cap(dtype: np.dtype[Any]) -> float:
+    """Largest squared distance, so that a finite row has a finite log-density; float32 has a smaller range."""
+    return 1e300 if dtype == np.float64 else 1e37
+
+
+def log_density_full(X: Real, means: Real, factors: Real, constants: Real, out: Real) -> None:
+    r"""Log-densities of Gaussians whose precision matrices are given by a factor.
+
+    .. math:: out_{ic} = constants_c - \tfrac12 \min(|F_c^T (x_i - means_c)|^2, cap),
+       \quad \Sigma_c^{-1} = F_c F_c^T
+
+    Parameters
+    ----------
+    X : real (n, d)
+        Any strides; read only.
+    means : real (k, d)
+    factors : real (k, d, d) or (1, d, d)
+        Upper triangular; what lies below the diagonal is not read. One factor serves all components.
+    constants : real (k,)
+        What is added to the natural log, usually log weight + log normaliser; -inf for a component without weight.
+    out : real (n, k)
+        Overwritten. The cap of the square is 1e300 (float64) or 1e37 (float32).
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        for c, mean in enumerate(means):
+            factor = np.triu(factors[c % len(factors)]).astype(np.float64)
+            y = (X.astype(np.float64) - mean) @ factor
+            square = np.fmin((y * y).sum(axis=1), square_cap(X.dtype))
+            out[:, c] = constants[c] - 0.5 * square
+
+
+def log_density_diag(X: Real, means: Real, scales: Real, constants: Real, out: Real) -> None:
+    r"""Log-densities of Gaussians with independent features.
+
+    .. math:: out_{ic} = constants_c - \tfrac12 \min(\sum_j (scales_{cj} (x_{ij} - means_{cj}))^2, cap)
+
+    Parameters
+    ----------
+    X : real (n, d)
+        Any strides; read only.
+    means : real (k, d)
+    scales : real (k, d)
+        1 / standard deviation.
+    constants, out
+        As for `log_density_full`.
+    """
+    with np.errstate(over="ignore"):
+        for c, mean in enumerate(means):
+            z = (X.astype(np.float64) - mean) * scales[c]
+            out[:, c] = constants[c] - 0.5 * np.fmin((z * z).sum(axis=1), square_cap(X.dtype))
+
+
+def assign(log_joint: Double, weight: Double, hard: bool) -> tuple[float, Double]:
+    """Objective, and responsibilities times weight (n, k), from the log joint density (n, k) of row and component.
+
+    Soft: sum w log sum_k exp(log_joint), the log-likelihood. Hard: all of a row's weight on the first of its most
+    probable components, and the classification log-likelihood. A row of weight 0 counts for nothing.
+    """
+    if hard:
+        best = log_joint.argmax(axis=1)
+        resp = np.zeros_like(log_joint)
+        resp[np.arange(len(best)), best] = weight
+        return float(weight @ log_joint.max(axis=1)), resp
+    top = log_joint.max(axis=1, keepdims=True)
+    row = top + np.log(np.exp(log_joint - top).sum(axis=1, keepdims=True))
+    return float(weight @ row[:, 0]), weight[:, np.newaxis] * np.exp(log_joint - row)
+
+
+def em_step_full(
+    X: Real,
+    weight: Real,
+    means: Real,
+    factors: Real,
+    constants: Real,
+    hard: bool,
+    counts: Double,
+    sums: Double,
+    scatters: Double,
+) -> float:
+    r"""One E-step of a Gaussian mixture: returns the objective, ADDS the statistics to `counts`, `sums`, `scatters`.
+
+    With :math:`r_{ic}` the responsibilities (`assign` gives them and the objective) and :math:`\delta_{ic} = x_i -
+    means_c`, taken about the PRESENT mean so that nothing cancels:
+
+    .. math:: counts_c \mathrel{+}= \sum_i w_i r_{ic}, \quad sums_c \mathrel{+}= \sum_i w_i r_{ic} \delta_{ic},
+       \quad scatters_c \mathrel{+}= \sum_i w_i r_{ic} \delta_{ic} \delta_{ic}^T
+
+    Parameters
+    ----------
+    X, means, factors, constants
+        As for `log_density_full`.
+    weight : real (n,)
+        Not negative.
+    hard : bool
+        All of a row's weight on its most probable component.
+    counts : float64 (k,)
+    sums : float64 (k, d)
+    scatters : float64 (k, d, d) or (1, d, d)
+        As many as `factors`: one shared factor gets one scatter matrix, summed over components. Only the LOWER
+        TRIANGLE, diagonal included, is added to.
+
+    Returns
+    -------
+    float
+        Natural log, summed over the rows; 0.0 for no rows.
+    """
+    log_joint = np.empty((len(X), len(means)))
+    log_density_full(X, means, factors, constants, log_joint)
+    objective, resp = assign(log_joint, weight.astype(np.float64), hard)
+    counts += resp.sum(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for c, mean in enumerate(means):
+            diff = X.astype(np.float64) - mean
+            weighted = resp[:, [c]] * diff
+            sums[c] += weighted.sum(axis=0)
+            scatters[c % len(scatters)] += np.tril(weighted.T @ diff)
+    return objective
+
+
+def em_step_diag(
+    X: Real,
+    weight: Real,
+    means: Real,
+    scales: Real,
+    constants: Real,
+    hard: bool,
+    counts: Double,
+    sums: Double,
+    squares: Double,
+) -> float:
+    r"""`em_step_full` for independent features: of the scatter matrices only the diagonal, `squares`.
+
+    .. math:: squares_{cj} \mathrel{+}= \sum_i w_i r_{ic} \delta_{icj}^2
+
+    Parameters
+    ----------
+    X, means, scales, constants
+        As for `log_density_diag`.
+    weight, hard, counts, sums
+        As for `em_step_full`.
+    squares : float64 (k, d)
+
+    Returns
+    -------
+    float
+        Natural log, summed over the rows; 0.0 for no rows.
+    """
+    log_joint = np.empty((len(X), len(means)))
+    log_density_diag(X, means, scales, constants, log_joint)
+    objective, resp = assign(log_joint, weight.astype(np.float64), hard)
+    counts += resp.sum(axis=0)
+    with np.errstate(over="ignore"):
+        for c, mean in enumerate(means):
+            diff = X.astype(np.float64) - mean
+            weighted = resp[:, [c]] * diff
+            sums[c] += weighted.sum(axis=0)
+            squares[c] += (weighted * diff).sum(axis=0)
+    return objective
