@@ -79,9 +79,10 @@ def assign(log_joint: Double, weight: Double, hard: bool) -> tuple[float, Double
         resp = np.zeros_like(log_joint)
         resp[np.arange(len(best)), best] = weight
         return float(weight @ log_joint.max(axis=1)), resp
-    top = log_joint.max(axis=1, keepdims=True)
-    row = top + np.log(np.exp(log_joint - top).sum(axis=1, keepdims=True))
-    return float(weight @ row[:, 0]), weight[:, np.newaxis] * np.exp(log_joint - row)
+    top = log_joint.max(axis=1)
+    resp = np.exp(log_joint - top[:, np.newaxis])
+    total = resp.sum(axis=1)
+    return float(weight @ (top + np.log(total))), resp * (weight / total)[:, np.newaxis]
 
 
 def em_step_full(
