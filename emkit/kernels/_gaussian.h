@@ -119,7 +119,7 @@ EM_INLINE void NAME(log_density_diag_tile)(int d, int tile, const REAL *x, const
 
 /* log_joint (k, tile) into weighted responsibilities, in place; returns sum of weight * log-sum-exp. */
 EM_INLINE double NAME(soft_assign)(int k, int tile, REAL *log_joint, const REAL *weight) {
-    double objective = 0.0;
+    DVEC objective = {0};
     for (int s = 0; s < tile; s += LANES) {
         VEC top = NAME(load)(log_joint + s), sum = NAME(splat)(0);
         for (int c = 1; c < k; c++) top = NAME(larger)(top, NAME(load)(log_joint + c * tile + s));
@@ -131,10 +131,12 @@ EM_INLINE double NAME(soft_assign)(int k, int tile, REAL *log_joint, const REAL 
         const VEC w = NAME(load)(weight + s), scale = w / sum;
         for (int c = 0; c < k; c++)
             NAME(store)(log_joint + c * tile + s, NAME(load)(log_joint + c * tile + s) * scale);
-        for (int i = 0; i < LANES; i++)
-            if (w[i] != 0) objective += (double)w[i] * ((double)top[i] + log((double)sum[i]));
+        const DVEC row = __builtin_convertvector(top, DVEC) + __builtin_convertvector(NAME(log_from_one)(sum), DVEC);
+        objective += __builtin_convertvector(w, DVEC) * row;
     }
-    return objective;
+    double total = 0.0;
+    for (int i = 0; i < LANES; i++) total += objective[i];
+    return total;
 }
 
 /* As soft_assign, with all of a row's weight on its most probable component (the first of equals). */
