@@ -70,7 +70,7 @@ class Squarem:
         if length == 0:
             return None
         a = -max(1.0, self._reach * float(np.linalg.norm(r) / length))
-        return None if a == -1.0 else self._model.from_vector(base - 2 * a * r + a * a * v)
+        return None if a == -1.0 else self._model.from_vector(base - 2 * a * r + a * a * v, target)
 
     def reject(self) -> None:
         self._reach /= 2
@@ -111,7 +111,7 @@ class Anderson:
         points, residuals = np.diff(self._points, axis=0), np.diff(self._residuals, axis=0)
         coefficients = self._least_squares(residuals, self._residuals[-1])
         self._damping = max(self._damping / 2, 1e-14)
-        return self._model.from_vector(image - coefficients @ (points + residuals))
+        return self._model.from_vector(image - coefficients @ (points + residuals), target)
 
     def _least_squares(self, differences: np.ndarray, residual: np.ndarray) -> np.ndarray:
         gram = differences @ differences.T

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -74,10 +75,14 @@ class EMModel(Protocol[Params, S]):
 
 
 class VectorModel(EMModel[Params, S], Protocol[Params, S]):
-    """A model whose parameters map to and from an unconstrained vector (p,), as acceleration needs."""
+    """A model whose parameters map to and from an unconstrained vector (p,), as acceleration needs.
+
+    `from_vector` takes what the vector does not hold (fixed parameters) from `params`; None if no parameters answer to
+    the vector, as when an extrapolation went out of range.
+    """
 
     def to_vector(self, params: Params) -> np.ndarray: ...
-    def from_vector(self, vector: np.ndarray) -> Params: ...
+    def from_vector(self, vector: np.ndarray, params: Params) -> Params | None: ...
 
 
 class Step(NamedTuple):
@@ -111,6 +116,10 @@ class ObjectiveFellWarning(RuntimeWarning):
     """The objective of a monotone model fell by more than rounding: a defect of the model or of its data."""
 
 
+class UnusableStartError(ValueError):
+    """EM cannot go on from a start, as when a covariance has become singular; the base of what a model raises."""
+
+
 class Point(NamedTuple, Generic[Params, S]):
     params: Params
     stats: S
@@ -128,6 +137,7 @@ def run_em(
     executor: Executor | None = None,
     watch: Callable[[Step, Params], bool] | None = None,
     phase: str = "em",
+    earlier: Sequence[Step] = (),
 ) -> EMResult[Params, S]:
     """Run EM from `params` until no more than `tol` can be gained, or for `max_iter` M-steps.
 
@@ -152,6 +162,8 @@ def run_em(
         ``watch(step, params)`` is called after each E-step; a true result stops the run.
     phase : str, default="em"
         Name of plain steps in the history.
+    earlier : sequence of Step, default=()
+        Steps of the run that is continued; if it ended at the objective of `params`, their gains count for the stop.
 
     Returns
     -------
@@ -172,6 +184,9 @@ def run_em(
 
     point = evaluate(params)
     rule = RemainingGain(tol * point.stats.weight)
+    if earlier and math.isclose(earlier[-1].objective, point.objective, rel_tol=1e-12):
+        for step in earlier:
+            rule.record(step.change, plain=step.phase == phase)
     history = [Step(0, point.objective, np.nan, time.perf_counter() - began, "start")]
     n_iter, n_e_steps = 0, 1
     stopped = watch(history[0], params) if watch else False

@@ -12,7 +12,7 @@
 /* Rows in a tile, so that its features fit the first cache and its responsibilities stay near it. The number of steps
  * is odd: a power of two would put the values of one sample, a tile apart, into the same few cache sets. */
 static inline int NAME(tile_rows)(int d, int k) {
-    const int first_cache = 32768 / (int)sizeof(REAL), second_cache = 131072 / (int)sizeof(REAL), most_steps = 15;
+    const int first_cache = 32768 / (int)sizeof(REAL), second_cache = 131072 / (int)sizeof(REAL), most_steps = 5;
     const int room = first_cache / d < second_cache / k ? first_cache / d : second_cache / k;
     const int steps = room / TILE_STEP;
     return TILE_STEP * (steps >= most_steps ? most_steps : steps <= 1 ? 1 : (steps - 1) | 1);

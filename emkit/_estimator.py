@@ -1,0 +1,228 @@
+"""The only base class: what all estimators of emkit share between `fit` and the engine."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+from sklearn.utils import check_random_state
+
+from ._compat import CallbackSupportMixin
+from ._validation import check_choice, check_integer, check_n_init, check_number
+from .acceleration import Accelerator, Anderson, Squarem
+from .engine import Step
+from .restarts import Problem, Run, Search, Settings, climb, executor_for, full_starts, race
+
+logger = logging.getLogger("emkit")
+
+HISTORY = np.dtype(
+    [("start", "i8"), ("iteration", "i8"), ("objective", "f8"), ("change", "f8"), ("seconds", "f8"), ("phase", "U12")]
+)
+ACCELERATE = ("auto", "squarem", "anderson", False)
+
+
+class DegenerateSolutionWarning(RuntimeWarning):
+    """A component has collapsed onto a few rows, was seeded anew, or is wider than its rows for `reg_covar`'s sake."""
+
+
+class EMEstimator(CallbackSupportMixin, BaseEstimator):
+    """Restarts, acceleration, callbacks, history and pickling for every estimator."""
+
+    def _check_shared_params(self) -> None:
+        check_integer("n_components", self.n_components, 1)
+        check_number("tol", self.tol, 0)
+        check_integer("max_iter", self.max_iter, 0)
+        check_n_init(self.n_init)
+        check_choice("accelerate", self.accelerate, ACCELERATE)
+        check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
+        check_choice("warm_start", self.warm_start, (True, False))
+        if self.n_jobs is not None and (check_integer("n_jobs", self.n_jobs, -sys.maxsize) == 0):
+            raise ValueError("n_jobs must be None, a positive number of jobs, or negative (-1: all processors), got 0")
+
+    def _random_generator(self) -> np.random.Generator:
+        """From `random_state`: the same generator for the same integer, and one draw from a RandomState."""
+        return np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=4))
+
+    def _blank_copy(self) -> Any:
+        """A shallow copy without fitted attributes, to be fitted in the place of this one."""
+        blank = copy.copy(self)
+        for name in _fitted_names(blank):
+            delattr(blank, name)
+        return blank
+
+    def _adopt(self, fitted: Any) -> None:
+        """Take over the fitted attributes of a copy, all at once."""
+        for name in _fitted_names(self):
+            delattr(self, name)
+        for name in _fitted_names(fitted):
+            setattr(self, name, getattr(fitted, name))
+
+    def _open_callbacks(self, X: Any, sample_weight: Any) -> Any:
+        """The root context of scikit-learn's callbacks; None before scikit-learn 1.9."""
+        context = self._init_callback_context(max_subtasks=None, sequential_subtasks=False)
+        if context is not None:
+            context.call_on_fit_task_begin(estimator=self, X=X, metadata={"sample_weight": sample_weight})
+        return context
+
+    def _close_callbacks(self, context: Any) -> None:
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, reconstruction_attributes=dict)
+
+    def _search(
+        self,
+        problem: Problem[Any, Any],
+        n_starts: int | None,
+        rng: np.random.Generator,
+        owner: Any,
+        publish: Callable[[Any], dict[str, Any]],
+        warm: tuple[Any, Sequence[Step]] | None = None,
+    ) -> Search[Any, Any]:
+        """Run EM from one warm start, from `n_starts` starts, or (None) from the best of several short ones.
+
+        `owner` is the estimator that the user holds, to whom callbacks speak; `publish` gives fitted attributes.
+        """
+        report = _Report(owner, publish, self.max_iter)
+        settings = Settings(self.tol, self.max_iter, self._accelerator(problem.model), report.watch, self.n_jobs)
+        if warm is not None:
+            with executor_for(self.n_jobs) as executor:
+                run = climb(problem, warm[0], 0, settings, rng, executor, warm[1])
+            search = Search(run, (run,))
+        elif n_starts is None:
+            search = race(problem, settings, rng)
+        else:
+            search = full_starts(problem, n_starts, settings, rng)
+        report.close(search)
+        return search
+
+    def _accelerator(self, model: Any) -> Callable[[], Accelerator | None]:
+        kind = self.accelerate
+        if kind == "auto":
+            kind = "anderson" if model.can_accelerate else False
+        classes = {"anderson": Anderson, "squarem": Squarem}
+        return (lambda: classes[kind](model)) if kind else (lambda: None)
+
+    def _record(self, search: Search[Any, Any], model: Any) -> None:
+        """Set the fitted attributes that every estimator has, and warn of what the user should know."""
+        result = search.best.result
+        self.n_iter_ = result.n_iter
+        self.n_e_steps_ = result.n_e_steps
+        self.converged_ = result.converged
+        self.objective_ = float(result.objective)
+        self.n_parameters_ = model.n_free(result.params)
+        self.history_ = history(search.runs)
+        self._best_start = search.best.number
+        self._warn_of_trouble(search)
+
+    def _warn_of_trouble(self, search: Search[Any, Any]) -> None:
+        best = search.best
+        if not best.result.converged and self.max_iter > 0 and self.tol > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, or increase "
+                "max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        notes = [f"{flaw}; seeded anew" for flaw in best.repaired]
+        notes += [f"{best.result.flaw}; the solution is degenerate"] if best.result.flaw else []
+        notes += [
+            f"start {run.number} was dropped: {run.result.flaw}"
+            for run in search.runs
+            if run.result.flaw and run is not best and run.result.history[-1].phase != "short"
+        ]
+        if notes:
+            warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=4)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_emkit_version": version("emkit")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        pickled = state.pop("_emkit_version", "unknown")
+        if pickled != version("emkit"):
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=version("emkit"),
+                    original_sklearn_version=pickled,
+                ),
+                stacklevel=2,
+            )
+        super().__setstate__(state)
+
+
+class _Report:
+    """Tells callbacks and the log what the engine does; silent, and free of cost, where nobody listens."""
+
+    def __init__(self, owner: Any, publish: Callable[[Any], dict[str, Any]], max_iter: int) -> None:
+        self._owner = owner
+        self._publish = publish
+        self._verbose = int(owner.verbose)
+        self._root: Any = getattr(owner, "_callback_fit_ctx", None)
+        self._starts: dict[int, Any] = {}
+        if self._verbose and not logger.hasHandlers():
+            logger.addHandler(logging.StreamHandler(sys.stdout))
+            logger.setLevel(logging.INFO)
+
+    def watch(self, number: int) -> Callable[[Step, Any], bool] | None:
+        """What the engine is to call after each step of start `number`."""
+        context = self._start_context(number)
+        if context is None and self._verbose < 2:
+            return None
+
+        def watch(step: Step, params: Any) -> bool:
+            if self._verbose >= 2:
+                logger.info("start %d, %s %d: objective %.10g", number, step.phase, step.iteration, step.objective)
+            if context is None:
+                return False
+            attributes = lambda: self._publish(params)  # noqa: E731 - passed by keyword below
+            task = context.subcontext(task_name="iteration")
+            task.call_on_fit_task_begin(estimator=self._owner)
+            return bool(task.call_on_fit_task_end(estimator=self._owner, reconstruction_attributes=attributes))
+
+        return watch
+
+    def _start_context(self, number: int) -> Any:
+        if self._root is None or not getattr(self._owner, "_skl_callbacks", None):
+            return None
+        if number not in self._starts:
+            self._starts[number] = self._root.subcontext(task_name="start", task_id=number, max_subtasks=None)
+            self._starts[number].call_on_fit_task_begin(estimator=self._owner)
+        return self._starts[number]
+
+    def close(self, search: Search[Any, Any]) -> None:
+        for context in self._starts.values():
+            context.call_on_fit_task_end(estimator=self._owner)
+        if self._verbose:
+            for run in search.runs:
+                logger.info(
+                    "start %d: objective %.10g after %d steps%s%s",
+                    run.number,
+                    run.result.objective,
+                    run.result.n_iter,
+                    ", converged" if run.result.converged else "",
+                    f", {run.result.flaw}" if run.result.flaw else "",
+                )
+
+
+def history(runs: Sequence[Run[Any, Any]]) -> np.ndarray:
+    """One record for each iteration of each start."""
+    records = [
+        (run.number, step.iteration, step.objective, step.change, step.seconds, step.phase)
+        for run in runs
+        for step in run.result.history
+    ]
+    return np.array(records, dtype=HISTORY)
+
+
+def _fitted_names(estimator: Any) -> list[str]:
+    """Attributes that a fit sets: those that end with an underscore, and what it keeps for a later call."""
+    kept = ("_online", "_best_start")
+    return [name for name in vars(estimator) if (name.endswith("_") and name[0] != "_") or name in kept]

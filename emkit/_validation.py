@@ -1,0 +1,138 @@
+"""Everything that sees raw user input. What is wrong is a ValueError that names the argument, its value and what is
+
+allowed. Models and kernels trust what leaves this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
+
+from .chunks import CHUNK_ROWS, ArraySource, BlockSource, Source
+
+FLOATS = (np.float64, np.float32)
+
+
+def check_integer(name: str, value: Any, low: int) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
+        raise ValueError(f"{name} must be an integer >= {low}, but got {value!r}")
+    return int(value)
+
+
+def check_number(name: str, value: Any, low: float) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value < np.inf:
+        raise ValueError(f"{name} must be a finite number >= {low}, but got {value!r}")
+    return float(value)
+
+
+def check_choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
+    """One of some values; a bool is not taken for the integer that it equals."""
+    if not any(type(value) is type(a) and value == a for a in allowed):
+        raise ValueError(f"{name} must be one of {list(allowed)}, but got {value!r}")
+    return value
+
+
+def check_n_init(value: Any) -> int | None:
+    """A number of full starts, or None for "auto"."""
+    if isinstance(value, str) and value == "auto":
+        return None
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"n_init must be 'auto' or an integer >= 1, but got {value!r}")
+    return int(value)
+
+
+def check_array(name: str, value: Any, shape: tuple[int, ...], label: str) -> np.ndarray:
+    """A finite float64 array of one shape; `label` is what scikit-learn's message calls it."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers of shape {shape}, but got {value!r}") from error
+    if array.shape != shape:
+        raise ValueError(f"{name}: The parameter '{label}' should have the shape of {shape}, but got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, but holds {array[~np.isfinite(array)][0]}")
+    return array
+
+
+def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray | None:
+    """Weights of the rows, (n,), or None for ones; finite, not negative, not all zero."""
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be an array of numbers, but got {sample_weight!r}") from error
+    if weight.ndim == 0 and n_rows is not None:
+        weight = np.full(n_rows, weight)
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar: sample_weight has shape {weight.shape}")
+    if n_rows is not None and len(weight) != n_rows:
+        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}: one weight for each row of X")
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        raise ValueError(
+            f"sample_weight must be finite and not negative, but sample_weight[{bad.argmax()}] is {weight[bad][0]}"
+        )
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
+    return np.ascontiguousarray(weight, dtype=dtype)
+
+
+def as_source(
+    estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool, drop_zero_weights: bool = True
+) -> tuple[Source, np.ndarray | None]:
+    """Chunks of an array, frame, memory map or function that yields blocks of rows; see :mod:`emkit.chunks`.
+
+    Rows of weight zero are left out if asked: they are repeated no times. The second result are the indices of the
+    rows that were kept, or None for all.
+    """
+    if callable(X):
+        return _block_source(estimator, X, sample_weight, reset=reset), None
+    if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in FLOATS:  # converted piece by piece
+        pieces = lambda: (X[start : start + CHUNK_ROWS] for start in range(0, len(X), CHUNK_ROWS))
+        return _block_source(estimator, pieces, sample_weight, reset=reset), None
+    X = _read(estimator, X, reset=reset, min_rows=2 if reset else 1)
+    weight = check_sample_weight(sample_weight, len(X), X.dtype)
+    kept = None
+    if drop_zero_weights and weight is not None and not weight.all():
+        kept = np.flatnonzero(weight)
+        X, weight = X[kept], weight[kept]
+    return ArraySource(X, weight), kept
+
+
+def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: bool) -> BlockSource:
+    first = next(_iterate(blocks), None)
+    if first is None:
+        raise ValueError("X is a function that yields no block of rows (n_samples=0)")
+    head = _read(estimator, first, reset=reset, min_rows=1)
+
+    def read(block: Any) -> np.ndarray:
+        return _read(estimator, block, reset=False, min_rows=0).astype(head.dtype, copy=False)
+
+    weight = check_sample_weight(sample_weight, None, head.dtype)
+    return BlockSource(lambda: _iterate(blocks), read, weight, head.dtype, head.shape[1])
+
+
+def _iterate(blocks: Any) -> Any:
+    try:
+        return iter(blocks())
+    except TypeError as error:
+        raise ValueError(
+            "X is a function, so it must return an iterable of blocks of rows each time it is called"
+        ) from (error)
+
+
+def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
+    """A two-dimensional float64 or float32 array; NaN (or a mask, or None in a frame) is a missing value."""
+    if issparse(X):
+        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+    if isinstance(X, np.ma.MaskedArray):
+        X = X.astype(X.dtype if X.dtype in FLOATS else np.float64).filled(np.nan)
+    return validate_data(
+        estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
+    )

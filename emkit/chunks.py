@@ -1,0 +1,125 @@
+"""Data as the engine sees them: something that can be iterated again and again and yields chunks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+CHUNK_ROWS = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A chunk: some rows of the data with their sample weights.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d), float64 or float32
+        The rows; NaN is a missing value.
+    weight : ndarray of shape (n,), same dtype, contiguous
+        Sample weights, not negative.
+    """
+
+    X: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def has_missing(self) -> bool:
+        return self.missing.size > 0
+
+    @cached_property
+    def missing(self) -> np.ndarray:
+        """Indices of the rows with a missing value."""
+        if not np.isnan(np.sum(self.X)):  # one pass without a temporary array; infinities were refused before
+            return np.empty(0, dtype=np.intp)
+        return np.flatnonzero(np.isnan(self.X).any(axis=1))
+
+    @cached_property
+    def complete_part(self) -> Rows:
+        """The rows without a missing value."""
+        if not self.has_missing:
+            return self
+        keep = np.ones(len(self.X), dtype=bool)
+        keep[self.missing] = False
+        return self.take(np.flatnonzero(keep))
+
+    @cached_property
+    def patterns(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows with missing values by what is missing: (observed columns, row indices) of each pattern."""
+        if not self.has_missing:
+            return []
+        observed = ~np.isnan(self.X[self.missing])
+        keys, group = np.unique(np.packbits(observed, axis=1), axis=0, return_inverse=True)
+        by_group = np.argsort(group.ravel(), kind="stable")
+        pieces = np.split(by_group, np.cumsum(np.bincount(group.ravel(), minlength=len(keys)))[:-1])
+        return [(np.flatnonzero(observed[piece[0]]), self.missing[piece]) for piece in pieces]
+
+    def take(self, index: np.ndarray) -> Rows:
+        return Rows(self.X[index], self.weight[index])
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+def split(X: np.ndarray, weight: np.ndarray | None) -> Iterator[Rows]:
+    """Views of at most `CHUNK_ROWS` rows; without weights all chunks share one array of ones."""
+    unit = np.ones(min(len(X), CHUNK_ROWS), dtype=X.dtype) if weight is None else None
+    for start in range(0, len(X), CHUNK_ROWS):
+        piece = X[start : start + CHUNK_ROWS]
+        yield Rows(piece, unit[: len(piece)] if unit is not None else weight[start : start + CHUNK_ROWS])
+
+
+class ArraySource:
+    """Chunks of an array in memory or of a memory map: views, made once."""
+
+    def __init__(self, X: np.ndarray, weight: np.ndarray | None) -> None:
+        self.dtype = X.dtype
+        self.n_features = X.shape[1]
+        self._chunks = list(split(X, weight))
+
+    def __iter__(self) -> Iterator[Rows]:
+        return iter(self._chunks)
+
+
+class BlockSource:
+    """Chunks of the blocks that a function yields each time it is called; nothing is kept."""
+
+    def __init__(
+        self,
+        blocks: Callable[[], Iterable[object]],
+        read: Callable[[object], np.ndarray],
+        weight: np.ndarray | None,
+        dtype: np.dtype,
+        n_features: int,
+    ) -> None:
+        self.dtype = dtype
+        self.n_features = n_features
+        self._blocks = blocks
+        self._read = read
+        self._weight = weight
+
+    def __iter__(self) -> Iterator[Rows]:
+        start = 0
+        for block in self._blocks():
+            X = self._read(block)
+            weight = None
+            if self._weight is not None:
+                weight = self._weight[start : start + len(X)]
+                if len(weight) < len(X):
+                    raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have more rows")
+            start += len(X)
+            for rows in split(X, weight):
+                if weight is not None and not rows.weight.all():
+                    rows = rows.take(np.flatnonzero(rows.weight))
+                if len(rows):
+                    yield rows
+        if start == 0:
+            raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
+        if self._weight is not None and start != len(self._weight):
+            raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
+
+
+Source = ArraySource | BlockSource

@@ -1,0 +1,90 @@
+"""What one pass over the data tells: how many rows, where they are and how wide. It adds over chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .chunks import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """Weighted moments of each feature about one of its values; missing values are left out.
+
+    Attributes
+    ----------
+    n_rows : int
+    weight : float
+    origin : ndarray of shape (d,)
+        An observed value of each feature, about which the moments are taken so that they do not cancel.
+    counts, sums, squares : ndarray of shape (d,)
+        Weight of the observed values, and the weighted sums of their distance from `origin` and of its square.
+    largest : ndarray of shape (d,)
+        Largest absolute value.
+    """
+
+    n_rows: int
+    weight: float
+    origin: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+    largest: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.origin + self.sums / self.counts
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviations; of a constant column 1e-8 of its size, or 1 if it is zero."""
+        variance = np.maximum(self.squares / self.counts - (self.sums / self.counts) ** 2, 0.0)
+        constant = np.where(self.largest > 0, 1e-8 * self.largest, 1.0)
+        return np.where(variance > 0, np.sqrt(variance), constant)
+
+    @property
+    def unobserved(self) -> list[int]:
+        """Features without a value."""
+        return np.flatnonzero(np.isnan(self.origin)).tolist()
+
+
+def describe(chunks: Iterable[Rows], n_features: int, before: Description | None = None) -> Description:
+    """Describe the rows of positive weight; `before` are rows seen earlier."""
+    description = before or Description(0, 0.0, np.full(n_features, np.nan), *np.zeros((4, n_features)))
+    for rows in chunks:
+        description = _add(description, rows)
+    return description
+
+
+def _add(before: Description, rows: Rows) -> Description:
+    X = rows.X.astype(np.float64)
+    origin = np.where(np.isnan(before.origin), _first_observed(X), before.origin)
+    distance = X - origin
+    largest = np.abs(X).max(axis=0)
+    if rows.has_missing:
+        observed = ~np.isnan(X)
+        weight = observed * rows.weight[:, None].astype(np.float64)
+        counts = weight.sum(axis=0)
+        distance = np.where(observed, distance, 0.0)
+        largest = np.abs(np.where(observed, X, 0.0)).max(axis=0)
+        sums, squares = (weight * distance).sum(axis=0), (weight * distance**2).sum(axis=0)
+    else:
+        weight = rows.weight.astype(np.float64)
+        counts = np.full(X.shape[1], weight.sum())
+        sums, squares = weight @ distance, weight @ distance**2
+    return Description(
+        before.n_rows + len(X),
+        before.weight + float(rows.weight.sum(dtype=np.float64)),
+        origin,
+        before.counts + counts,
+        before.sums + sums,
+        before.squares + squares,
+        np.maximum(before.largest, largest),
+    )
+
+
+def _first_observed(X: np.ndarray) -> np.ndarray:
+    return X[np.argmin(np.isnan(X), axis=0), np.arange(X.shape[1])]

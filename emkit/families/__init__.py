@@ -1,0 +1,1 @@
+"""Densities with weighted statistics, shared by the estimators."""

@@ -1,0 +1,182 @@
+"""The Gaussian family: densities of k components and the statistics that their M-step needs, with missing values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..chunks import Rows
+from .covariance import Covariance
+from .missing import conditional
+
+
+class GaussianParams(NamedTuple):
+    """Parameters of k Gaussians over d features, and what the kernels need of them."""
+
+    means: np.ndarray  # (k, d)
+    covariances: np.ndarray  # Covariance.shape(k, d)
+    factors: np.ndarray  # precision factors: (k, d, d), (1, d, d) or (k, d)
+    log_norms: np.ndarray  # (k,): log density at the mean
+
+
+class Moments(NamedTuple):
+    """Sums over rows of responsibilities and of moments about the present means; they add."""
+
+    counts: np.ndarray  # (k,)
+    sums: np.ndarray  # (k, d)
+    scatter: np.ndarray  # Covariance.zero_scatter(k, d); of a matrix, the lower triangle counts
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianFamily:
+    """k Gaussians of one covariance type.
+
+    Attributes
+    ----------
+    covariance : Covariance
+    n_components : int
+    scale : ndarray of shape (d,)
+        Standard deviations of the features: the units of the floor and of the unconstrained vector.
+    floor : float
+        Least eigenvalue of a covariance in those units (`reg_covar`); 0 is none.
+    dtype : dtype
+        That of the data; parameters are float64, rounded to it.
+    """
+
+    covariance: Covariance
+    n_components: int
+    scale: np.ndarray
+    floor: float
+    dtype: np.dtype
+
+    @property
+    def n_features(self) -> int:
+        return len(self.scale)
+
+    def params(self, means: np.ndarray, covariances: np.ndarray) -> GaussianParams:
+        """Means are rounded to the dtype of the data, so that moments are taken about what the kernels used."""
+        means = means.astype(self.dtype).astype(np.float64)
+        factors = self.covariance.factors(covariances, self.scale, self.n_components)
+        log_norms = self.covariance.log_det_factors(factors) - 0.5 * self.n_features * math.log(2 * math.pi)
+        return GaussianParams(means, covariances, factors, np.broadcast_to(log_norms, self.n_components))
+
+    def log_density(self, params: GaussianParams, rows: Rows) -> np.ndarray:
+        """log N(x; mu_k, S_k) of what is observed of each row, (n, k) in the dtype of the data; 0 for nothing."""
+        out = np.empty((len(rows), self.n_components), dtype=self.dtype)
+        self.covariance.log_density(rows.X, *self._kernel_params(params, params.log_norms), out)
+        for observed, index in rows.patterns:
+            law = conditional(params.means, self._dense(params), observed)
+            out[index] = law.log_density(rows.X[np.ix_(index, observed)])
+        return out
+
+    def e_step(self, params: GaussianParams, log_weights: np.ndarray, rows: Rows, hard: bool) -> tuple[float, Moments]:
+        """Objective and moments of one chunk, for mixing weights exp(log_weights); O(n k d^2), O(n k d) if diagonal.
+
+        `hard` gives each row to its most probable component; the objective is then the classification likelihood.
+        """
+        moments = self.no_moments()
+        objective = self.covariance.e_step(
+            rows.complete_part, *self._kernel_params(params, log_weights + params.log_norms), hard, *moments
+        )
+        dense = self._dense(params) if rows.has_missing else None
+        for observed, index in rows.patterns:
+            law = conditional(params.means, dense, observed)
+            x = rows.X[np.ix_(index, observed)]
+            resp, gain = assign(law.log_density(x) + log_weights, rows.weight[index], hard)
+            objective += gain
+            self._add(moments, resp, law.differences(x), law.spreads())
+        return objective, moments
+
+    def moments(self, params: GaussianParams, rows: Rows, resp: np.ndarray) -> Moments:
+        """Moments of a chunk under given responsibilities (n, k), sample weights included."""
+        moments = self.no_moments()
+        complete = rows.complete_part
+        kept = np.delete(resp, rows.missing, axis=0) if rows.has_missing else resp
+        differences = (complete.X.astype(np.float64) - mean for mean in params.means)
+        no_spread = np.zeros((self.n_features, self.n_features))
+        self._add(moments, kept, differences, [no_spread] * self.n_components)
+        for observed, index in rows.patterns:
+            law = conditional(params.means, self._dense(params), observed)
+            self._add(moments, resp[index], law.differences(rows.X[np.ix_(index, observed)]), law.spreads())
+        return moments
+
+    def no_moments(self) -> Moments:
+        k, d = self.n_components, self.n_features
+        return Moments(np.zeros(k), np.zeros((k, d)), self.covariance.zero_scatter(k, d))
+
+    def _add(self, moments: Moments, resp, differences, spreads) -> None:
+        for component, (difference, spread) in enumerate(zip(differences, spreads, strict=True)):
+            weight = resp[:, component]
+            moments.counts[component] += weight.sum()
+            moments.sums[component] += weight @ difference
+            self.covariance.scatter(difference, weight, spread, component, moments.scatter)
+
+    def m_step(self, moments: Moments, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> GaussianParams:
+        """Maximum likelihood under the floor; a component without rows stays as it was."""
+        counts, sums, scatter = moments
+        means, covariances = params.means, params.covariances
+        if "means" not in fixed:
+            shift = sums / np.where(counts > 0, counts, 1)[:, None]
+            means = means + shift
+            scatter = self.covariance.scatter_about(scatter, counts, shift)
+        if "covariances" not in fixed:
+            covariances = self.covariance.estimate(scatter, counts, self.scale, self.floor, covariances)
+        return self.params(means, covariances)
+
+    def recentre(self, moments: Moments, params: GaussianParams, new: GaussianParams) -> Moments:
+        """The same moments, taken about the means of `new`."""
+        shift = new.means - params.means
+        counts, sums, scatter = moments
+        centroid = sums / np.where(counts > 0, counts, 1)[:, None]
+        scatter = self.covariance.scatter_about(scatter, counts, centroid)
+        scatter = self.covariance.scatter_about(scatter, -counts, centroid - shift)
+        return Moments(counts, sums - counts[:, None] * shift, scatter)
+
+    def n_free(self, fixed: frozenset[str] = frozenset()) -> int:
+        k, d = self.n_components, self.n_features
+        return k * d * ("means" not in fixed) + self.covariance.n_free(k, d) * ("covariances" not in fixed)
+
+    def to_vector(self, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> np.ndarray:
+        parts = [] if "means" in fixed else [(params.means / self.scale).ravel()]
+        if "covariances" not in fixed:
+            parts.append(self.covariance.to_vector(params.covariances, self.scale))
+        return np.concatenate([np.empty(0), *parts])
+
+    def from_vector(self, vector: np.ndarray, params: GaussianParams, fixed: frozenset[str]) -> GaussianParams:
+        means, covariances = params.means, params.covariances
+        if "means" not in fixed:
+            means, vector = vector[: means.size].reshape(means.shape) * self.scale, vector[means.size :]
+        if "covariances" not in fixed:
+            covariances = self.covariance.from_vector(vector, self.n_components, self.scale)
+            covariances = self.covariance.raise_to_floor(covariances, self.scale, self.floor)
+        return self.params(means, covariances)
+
+    def _kernel_params(self, params: GaussianParams, constants: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(np.ascontiguousarray(a, self.dtype) for a in (params.means, params.factors, constants))
+
+    def _dense(self, params: GaussianParams) -> np.ndarray:
+        return self.covariance.dense(params.covariances, self.n_components, self.n_features)
+
+
+def assign(log_joint: np.ndarray, weight: np.ndarray, hard: bool) -> tuple[np.ndarray, float]:
+    """Weighted responsibilities (n, k) of log joint densities, and the weighted sum of what the rows contribute."""
+    if hard:
+        best = log_joint.argmax(axis=1)
+        resp = np.zeros_like(log_joint)
+        resp[np.arange(len(resp)), best] = weight
+        return resp, float(weight @ log_joint.max(axis=1))
+    log_norm, resp = posterior(log_joint)
+    resp *= weight[:, None]
+    return resp, float(weight @ log_norm)
+
+
+def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log sum_k exp(log_joint), (n,), and the responsibilities, (n, k), in the dtype of the argument."""
+    top = log_joint.max(axis=1, keepdims=True)
+    resp = np.exp(log_joint - top)
+    total = resp.sum(axis=1, keepdims=True)
+    resp /= total
+    return (top + np.log(total))[:, 0], resp

@@ -1,0 +1,72 @@
+"""Components that have collapsed: how to recognise them, name them and seed them anew.
+
+The likelihood of a mixture with free covariances is unbounded: a component that shrinks onto a few rows raises it
+without describing anything. With a floor under the covariances (`reg_covar`) such a component comes to rest there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
+
+NEVER_NARROWER = 1e-10  # in units of the features' variances; where there is no floor, what counts as collapsed
+TOLERANCE = 1.001
+
+
+def collapsed(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> np.ndarray:
+    """Boolean (k,): components without rows, or at the floor with no more rows than chance puts on a spot."""
+    resting = at_floor(model, params, max(model.family.floor, NEVER_NARROWER))
+    return (stats.counts <= 0) | (resting & (stats.counts <= _few_rows(model, stats.weight)))
+
+
+def at_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, floor: float) -> np.ndarray:
+    """Boolean (k,): components that are at the floor in a direction in which the mixture as a whole is wide."""
+    family = model.family
+    units = np.outer(family.scale, family.scale)
+    k, d = params.gaussians.means.shape
+    within = family.covariance.dense(params.gaussians.covariances, k, d) / units
+    values, vectors = np.linalg.eigh(within)
+    total = mixture_covariance(params, within, params.gaussians.means / family.scale)
+    widths = np.einsum("kij,il,klj->kj", vectors, total, vectors, optimize=True)  # u^T total u of each eigenvector u
+    return ((values <= TOLERANCE * floor) & (widths > 100 * floor)).any(axis=1)
+
+
+def mixture_covariance(params: GaussianMixtureParams, within: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Covariance (d, d) of the mixture as a whole: within the components and between their means."""
+    centre = params.weights @ means
+    between = (params.weights * (means - centre).T) @ (means - centre)
+    return np.einsum("k,kij->ij", params.weights, within) + between
+
+
+def _few_rows(model: GaussianMixtureModel, weight: float) -> float:
+    """Up to this weight a component at the floor is a fluke: ten rows for each parameter of a width, or half of an
+
+    equal share if that is less, but always what is too few for a covariance of full rank.
+    """
+    rank = model.family.n_features + 1 if model.family.covariance.name in ("full", "tied") else 2
+    return max(rank, min(10 * rank, weight / (2 * model.family.n_components)))
+
+
+def describe_collapse(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> str:
+    """Names the collapsed components, "" if there are none."""
+    return "; ".join(
+        f"component {index} has collapsed onto rows of total weight {stats.counts[index]:.3g}"
+        for index in np.flatnonzero(collapsed(model, params, stats))
+    )
+
+
+def seed_anew(
+    model: GaussianMixtureModel, params: GaussianMixtureParams, which: np.ndarray, rows: np.ndarray
+) -> GaussianMixtureParams:
+    """Give the components `which` (boolean (k,)) new means, `rows`, with the width of the data and an equal share."""
+    family = model.family
+    means, weights = params.gaussians.means.copy(), params.weights.copy()
+    means[which] = rows
+    covariances = params.gaussians.covariances
+    if not family.covariance.shared:
+        covariances = covariances.copy()
+        covariances[which] = family.covariance.from_variances(family.scale**2, len(weights))[which]
+    if "weights" not in model.fixed:
+        weights[which] = 1 / len(weights)
+    return GaussianMixtureParams(weights / weights.sum(), family.params(means, covariances))

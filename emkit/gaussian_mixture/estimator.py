@@ -1,0 +1,429 @@
+"""EMGaussianMixture: the scikit-learn face of the Gaussian mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .. import selection
+from .._compat import with_callbacks
+from .._estimator import EMEstimator
+from .._validation import as_source, check_sample_weight
+from ..families.covariance import COVARIANCES
+from ..families.gaussian import posterior
+from .fitting import fit_batch, fit_online, fitted_model
+
+
+class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, EMEstimator):
+    """Gaussian mixture fitted by EM, with sample weights, missing values and data larger than memory.
+
+    The density of a row is :math:`p(x) = \\sum_k \\pi_k N(x; \\mu_k, \\Sigma_k)`. EM maximises the weighted
+    log-likelihood :math:`\\sum_i w_i \\log p(x_i)`. A drop-in for :class:`sklearn.mixture.GaussianMixture`. A missing
+    value (NaN) is integrated out: of each row, what is observed counts, and nothing is imputed.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components, K.
+    covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
+        Each component has its own covariance matrix (full), all share one (tied), each has its own variances (diag),
+        each has one variance (spherical), or all share one variance (EII).
+    tol : float, default=1e-8
+        Bound on the estimated remaining gain of the log-likelihood per unit of weight. 0 runs all `max_iter` steps.
+    reg_covar : float, default=1e-6
+        Floor under the covariances, relative to the features' variances V: the eigenvalues of
+        :math:`V^{-1/2} \\Sigma_k V^{-1/2}` are at least this. So a component may be as narrow as a thousandth of the
+        data's standard deviation. 0 means no floor.
+    max_iter : int, default=1000
+        Largest number of EM updates (M-steps) of a start.
+    n_init : "auto" or int, default="auto"
+        "auto": ten short starts (the first by `init_params`, the others in turn by k-means++, random rows and
+        k-means) on at most 10,000 rows, the best of which is continued. A number: that many full starts by
+        `init_params`, the best kept. One start if it is given or if K = 1.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array-like, default="kmeans"
+        How a start is drawn: some steps of k-means, its seeds alone, random responsibilities, or random rows as
+        means. Or the start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape
+        (n_samples, n_components).
+    weights_init : array-like of shape (n_components,) or None, default=None
+        Mixing weights at the start; not negative, with sum 1.
+    means_init : array-like of shape (n_components, n_features) or None, default=None
+        Means at the start. What else is not given is taken from the rows nearest to each mean.
+    precisions_init : array-like or None, default=None
+        Inverse covariances at the start, shaped as `precisions_`.
+    assignment : {"soft", "hard"}, default="soft"
+        "hard" gives each row to its most probable component alone (classification EM). With ``"EII"``,
+        ``fixed=("weights",)`` and equal `weights_init` this is k-means.
+    fixed : tuple of {"weights", "means", "covariances"}, default=()
+        Parameters that are held at their start.
+    accelerate : {"auto", "squarem", "anderson", False}, default="auto"
+        Extrapolation of the steps, each kept only if the objective rises; False is textbook EM. "auto" is Anderson's
+        for soft and none for hard assignment.
+    random_state : int, RandomState instance or None, default=None
+        Of the starts and of `sample`.
+    n_jobs : int or None, default=None
+        Threads: over starts, and over chunks of rows where only one start runs. Results do not depend on it.
+    warm_start : bool, default=False
+        Continue from the parameters of the previous fit.
+    verbose : int, default=0
+        1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Mixing weights.
+    means_ : ndarray of shape (n_components, n_features)
+        Means.
+    covariances_ : ndarray
+        Covariances: (K, d, d) for full, (d, d) for tied, (K, d) for diag, (K,) for spherical, () for EII.
+    precisions_ : ndarray
+        Inverses of the covariances, of the same shape.
+    precisions_cholesky_ : ndarray
+        Full and tied: upper triangular U with precision U U^T; else square roots of the precisions.
+    objective_ : float
+        Log-likelihood of the training data, weighted total, natural log; for hard assignment the classification
+        log-likelihood.
+    lower_bound_ : float
+        `objective_` per unit of weight.
+    lower_bounds_ : ndarray of shape (n_iter_,)
+        `lower_bound_` after each update of the returned start.
+    n_iter_ : int
+        M-steps of the returned start.
+    n_e_steps_ : int
+        Passes over the data of the returned start.
+    converged_ : bool
+        Whether the stop rule was met before `max_iter`.
+    n_parameters_ : int
+        Free parameters, for BIC and AIC.
+    history_ : ndarray, structured
+        A record for each iteration of each start: start, iteration, objective (total), change, seconds (since the
+        start began), phase ("start", "short", "em", "anderson" or "squarem").
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had string names.
+
+    See Also
+    --------
+    emkit.selection : criteria for the number of components.
+
+    Notes
+    -----
+    A pass costs O(n K d^2) time for full and tied, O(n K d) for the others; a pattern of missing values adds
+    O(K d^3). Work memory is O(K d^2) beyond the data, whatever n. float32 data are fitted in float32, with sums in
+    float64.
+
+    References
+    ----------
+    .. [1] Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from incomplete data via the EM
+       algorithm. JRSS B 39(1), 1-38.
+    .. [2] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Equations (3.3) to (3.6).
+
+    Examples
+    --------
+    >>> from emkit import EMGaussianMixture
+    >>> from emkit.datasets import load_old_faithful
+    >>> X = load_old_faithful().data
+    >>> mixture = EMGaussianMixture(2, random_state=0).fit(X)
+    >>> mixture.weights_.round(2)
+    array([0.36, 0.64])
+    >>> mixture.predict([[2.0, 55.0], [4.5, 80.0]])
+    array([0, 1])
+    """
+
+    __metadata_request__fit = MappingProxyType({"sample_weight": True})
+    __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
+    __metadata_request__score = MappingProxyType({"sample_weight": True})
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        covariance_type="full",
+        tol=1e-8,
+        reg_covar=1e-6,
+        max_iter=1000,
+        n_init="auto",
+        init_params="kmeans",
+        weights_init=None,
+        means_init=None,
+        precisions_init=None,
+        assignment="soft",
+        fixed=(),
+        accelerate="auto",
+        random_state=None,
+        n_jobs=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.assignment = assignment
+        self.fixed = fixed
+        self.accelerate = accelerate
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X, y=None, *, sample_weight=None):
+        """Fit the mixture to rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; NaN is a missing value. A frame, a memory map, or a function that returns, at each call, an
+            iterable of blocks of rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            A row of weight w counts as w rows.
+
+        Returns
+        -------
+        self : EMGaussianMixture
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, or if a covariance becomes singular with ``reg_covar=0``. The estimator
+            is left as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` was reached.
+        DegenerateSolutionWarning
+            If a component collapsed onto a few rows, or is wider than its rows because of `reg_covar`.
+        """
+        return self._fit_copy(fit_batch, X, sample_weight)
+
+    @with_callbacks
+    def partial_fit(self, X, y=None, *, sample_weight=None):
+        """Update the mixture by one batch of rows: stepwise EM.
+
+        The first batch is fitted to convergence, so it should hold some hundred rows for each component; each later
+        batch is one step. The order of the batches should be random.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            A batch; see `fit`.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            A row of weight w counts as w rows.
+
+        Returns
+        -------
+        self : EMGaussianMixture
+        """
+        return self._fit_copy(fit_online, X, sample_weight)
+
+    def _fit_copy(self, fit, X, sample_weight):
+        """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
+        context = self._open_callbacks(X, sample_weight)
+        copy = self._blank_copy()
+        fit(copy, self, X, sample_weight)
+        self._adopt(copy)
+        self._close_callbacks(context)
+        return self
+
+    def fit_predict(self, X, y=None, *, sample_weight=None):
+        """Fit the mixture and give each row's most probable component; the same as ``fit(X).predict(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; see `fit`.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            A row of weight w counts as w rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int
+        """
+        return self.fit(X, sample_weight=sample_weight).predict(X)
+
+    def _log_joint(self, X):
+        """log weight_k + log N(x; k) chunk by chunk."""
+        check_is_fitted(self)
+        source, _ = as_source(self, X, reset=False)
+        model, params = fitted_model(self, source.dtype)
+        for rows in source:
+            yield model.log_joint(params, rows)
+
+    def score_samples(self, X):
+        """Log-likelihood of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; see `fit`.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,), dtype of X
+            Natural log of the density of what is observed of each row; 0 where nothing is.
+        """
+        return np.concatenate([posterior(log_joint)[0] for log_joint in self._log_joint(X)])
+
+    def score(self, X, y=None, *, sample_weight=None):
+        """Mean log-likelihood of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; see `fit`.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the mean.
+
+        Returns
+        -------
+        log_likelihood : float
+            Natural log, per unit of weight.
+        """
+        scores = self.score_samples(X)
+        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
+        return float(np.average(scores.astype(np.float64), weights=weight))
+
+    def predict_proba(self, X):
+        """Probability of each component for each row (the responsibilities).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; see `fit`.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components), dtype of X
+            Rows sum to one. A row without an observed value has the mixing weights.
+        """
+        return np.concatenate([posterior(log_joint)[1] for log_joint in self._log_joint(X)])
+
+    def predict(self, X):
+        """Most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; see `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int
+        """
+        return np.concatenate([log_joint.argmax(axis=1) for log_joint in self._log_joint(X)])
+
+    def transform(self, X):
+        """Probability of each component as features, for a later step of a pipeline; the same as `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or callable
+            The rows; see `fit`.
+
+        Returns
+        -------
+        resp : ndarray or frame of shape (n_samples, n_components)
+        """
+        return self.predict_proba(X)
+
+    def sample(self, n_samples=1):
+        """Draw rows from the fitted mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), dtype of the fit
+            Rows, in the order of their components.
+        y : ndarray of shape (n_samples,), int
+            The component of each row.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; it must be an integer >= 1")
+        rng = check_random_state(self.random_state)
+        k, d = self.means_.shape
+        weights = self.weights_.astype(np.float64)
+        y = np.repeat(np.arange(k), rng.multinomial(n_samples, weights / weights.sum()))
+        dense = COVARIANCES[self.covariance_type].dense(self.covariances_.astype(np.float64), k, d)
+        values, vectors = np.linalg.eigh(dense)
+        roots = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+        noise = rng.standard_normal((n_samples, d))
+        X = self.means_[y] + np.einsum("nij,nj->ni", roots[y], noise)
+        return X.astype(self.means_.dtype), y
+
+    def bic(self, X, *, sample_weight=None):
+        """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        return selection.bic(self, X, sample_weight=sample_weight)
+
+    def aic(self, X, *, sample_weight=None):
+        """Akaike's information criterion; lower is better. See :func:`emkit.selection.aic`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        return selection.aic(self, X, sample_weight=sample_weight)
+
+    def icl(self, X, *, sample_weight=None):
+        """Integrated completed likelihood; lower is better. See :func:`emkit.selection.icl`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        return selection.icl(self, X, sample_weight=sample_weight)
+
+    @property
+    def _n_features_out(self):
+        return len(self.weights_)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,250 @@
+"""What `fit` and `partial_fit` of EMGaussianMixture do, between raw input and fitted attributes."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._estimator import DegenerateSolutionWarning
+from .._validation import as_source, check_array, check_choice, check_n_init, check_number
+from ..chunks import Source
+from ..description import Description, describe
+from ..engine import Step
+from ..executors import Serial
+from ..families.covariance import COVARIANCES
+from ..families.gaussian import GaussianFamily
+from ..online import OnlineState, online_step
+from .degenerate import at_floor, collapsed
+from .model import PARAMETERS, GaussianMixtureModel, GaussianMixtureParams
+from .problem import GivenStart, MixtureProblem, rebuild
+from .starts import METHODS, Starts
+
+if TYPE_CHECKING:
+    from .estimator import EMGaussianMixture
+
+OTHER_METHODS = ("k-means++", "random_from_data", "kmeans")
+
+
+class Online(NamedTuple):
+    """What `partial_fit` keeps: the averaged statistics and a description of all rows seen."""
+
+    state: OnlineState
+    description: Description
+
+
+def fit_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
+    """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
+    check_params(estimator)
+    source, kept = as_source(estimator, X, sample_weight, reset=True)
+    description = _checked(describe(source, source.n_features), estimator.n_components)
+    model = make_model(estimator, description, source.dtype)
+    given = given_start(estimator, description, kept)
+    rng = estimator._random_generator()
+    starts = Starts(model, description, source, rng)
+    methods, n_starts = _strategy(estimator, given)
+    problem = MixtureProblem(model, source, given, starts, methods)
+    search = estimator._search(
+        problem, n_starts, rng, owner, partial(published, model), warm=_warm_start(owner, problem)
+    )
+    best = search.best.result
+    _publish(estimator, model, best.params, best.objective, best.stats.weight)
+    steps = [step for step in best.history if step.iteration > 0 and step.phase != "short"]
+    estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
+    estimator._record(search, model)
+    _warn_of_floor(model, best.params, best.stats)
+
+
+def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
+    """Update `owner` by a batch, into `estimator`, a blank copy of it; the first batch is fitted as by `fit`."""
+    online: Online | None = getattr(owner, "_online", None)
+    if online is None:
+        _first_batch(estimator, owner, X, sample_weight)
+        return
+    check_params(estimator)
+    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_"):
+        if hasattr(owner, name):
+            setattr(estimator, name, getattr(owner, name))
+    source, _ = as_source(estimator, X, sample_weight, reset=False)
+    description = describe(source, source.n_features, online.description)
+    model = make_model(estimator, description, owner.means_.dtype)
+    stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, owner.means_.dtype))
+    state = online_step(model, online.state, stats)
+    estimator._online = Online(state, description)
+    _publish(estimator, model, state.params, state.stats.objective * state.weight, state.weight)
+    estimator.lower_bounds_ = np.append(owner.lower_bounds_, estimator.lower_bound_)
+    estimator.n_iter_, estimator.n_e_steps_ = owner.n_iter_ + 1, owner.n_e_steps_ + 1
+    estimator.n_parameters_ = model.n_free(state.params)
+
+
+def _first_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
+    fit_batch(estimator, owner, X, sample_weight)
+    source, _ = as_source(estimator, X, sample_weight, reset=False)
+    description = describe(source, source.n_features)
+    model, params = fitted_model(estimator, source.dtype)
+    stats = Serial().sum(partial(model.e_step, params), source)
+    estimator._online = Online(OnlineState(params, stats * (1 / stats.weight), stats.weight, 1), description)
+
+
+def _as_dtype(source: Source, dtype: np.dtype) -> Any:
+    return (type(rows)(rows.X.astype(dtype, copy=False), rows.weight.astype(dtype, copy=False)) for rows in source)
+
+
+def check_params(estimator: EMGaussianMixture) -> None:
+    """ValueError for a constructor argument that is out of range."""
+    estimator._check_shared_params()
+    check_choice("covariance_type", estimator.covariance_type, tuple(COVARIANCES))
+    check_number("reg_covar", estimator.reg_covar, 0)
+    check_choice("assignment", estimator.assignment, ("soft", "hard"))
+    if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
+        check_choice("init_params", estimator.init_params, METHODS)
+    if isinstance(estimator.fixed, str) or not set(estimator.fixed) <= set(PARAMETERS):
+        raise ValueError(f"fixed must be a tuple of names among {PARAMETERS}, but got {estimator.fixed!r}")
+
+
+def make_model(estimator: EMGaussianMixture, description: Description, dtype: np.dtype) -> GaussianMixtureModel:
+    family = GaussianFamily(
+        COVARIANCES[estimator.covariance_type], estimator.n_components, description.scale, estimator.reg_covar, dtype
+    )
+    return GaussianMixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
+
+
+def _checked(description: Description, n_components: int) -> Description:
+    if description.unobserved:
+        raise ValueError(f"X has no observed value in column(s) {description.unobserved}; drop these columns")
+    if description.n_rows < max(n_components, 2):
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = {n_components}, "
+            f"n_samples = {description.n_rows} (rows of positive weight; at least 2 are required)"
+        )
+    if not np.isfinite(description.scale).all():
+        wide = np.flatnonzero(~np.isfinite(description.scale)).tolist()
+        raise ValueError(f"X has values in column(s) {wide} whose squares overflow; scale these columns")
+    return description
+
+
+def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:
+    """Check what the user gave of a start; `kept` are the indices of the rows that have weight."""
+    k, d = estimator.n_components, len(description.mean)
+    covariance = COVARIANCES[estimator.covariance_type]
+    weights = means = covariances = resp = None
+    if estimator.weights_init is not None:
+        weights = _given_weights(estimator.weights_init, k)
+    if estimator.means_init is not None:
+        means = check_array("means_init", estimator.means_init, (k, d), "means")
+    if estimator.precisions_init is not None:
+        label = f"{covariance.name} precision"
+        precisions = check_array("precisions_init", estimator.precisions_init, covariance.shape(k, d), label)
+        covariances = covariance.from_precisions(precisions, k, d)
+    if not isinstance(estimator.init_params, str):
+        resp = _given_responsibilities(estimator.init_params, description.n_rows, k, kept)
+    return GivenStart(weights, means, covariances, resp)
+
+
+def _given_weights(value: Any, k: int) -> np.ndarray:
+    weights = check_array("weights_init", value, (k,), "weights")
+    if (weights < 0).any() or (weights > 1).any():
+        raise ValueError(
+            "weights_init: The parameter 'weights' should be in the range [0, 1], but got"
+            f" max value {weights.min():.5f}, min value {weights.max():.5f}"
+        )
+    if not np.isclose(weights.sum(), 1, atol=1e-6):
+        raise ValueError(
+            f"weights_init: The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
+        )
+    return weights / weights.sum()
+
+
+def _given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | None) -> np.ndarray:
+    """Responsibilities (n, k) of the rows with weight, from an array of them or of labels."""
+    array = np.asarray(value)
+    array = array if kept is None or len(array) == n_rows else array[kept[kept < len(array)]]
+    if array.ndim == 1 and len(array) == n_rows and np.isin(array, np.arange(k)).all():
+        return np.eye(k)[array.astype(np.intp)]
+    if array.shape == (n_rows, k) and array.dtype.kind in "fiu":
+        total = array.sum(axis=1, keepdims=True)
+        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
+            return array / total
+    raise ValueError(
+        f"init_params must be one of {list(METHODS)}, labels from 0 to {k - 1} of shape ({n_rows},), or "
+        f"responsibilities of shape ({n_rows}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+    )
+
+
+def _strategy(estimator: EMGaussianMixture, given: GivenStart) -> tuple[tuple[str, ...], int | None]:
+    """Methods of the starts, and their number; None for a race of short ones."""
+    n_starts = check_n_init(estimator.n_init)
+    first = estimator.init_params if isinstance(estimator.init_params, str) else "kmeans"
+    if given.is_certain or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
+        return (first,), 1
+    return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
+
+
+def _warm_start(owner: EMGaussianMixture, problem: MixtureProblem) -> tuple[GaussianMixtureParams, list[Step]] | None:
+    """Parameters of the previous fit and its last steps, if it can be continued."""
+    shape = (owner.n_components, problem.model.family.n_features)
+    if not owner.warm_start or not hasattr(owner, "converged_"):
+        return None
+    if owner.means_.shape != shape or owner.covariances_.shape != problem.model.family.covariance.shape(*shape):
+        raise ValueError(
+            f"warm_start=True continues a fit with means of shape {owner.means_.shape} and covariances of shape "
+            f"{owner.covariances_.shape}, which does not agree with n_components={owner.n_components}, "
+            f"covariance_type={owner.covariance_type!r} and {shape[1]} features; set warm_start=False"
+        )
+    parts = (owner.weights_, owner.means_, owner.covariances_)
+    steps = owner.history_[owner.history_["start"] == owner._best_start]
+    earlier = [Step(*step.tolist()[1:]) for step in steps if step["iteration"] > 0 and step["phase"] != "short"]
+    return problem.complete(*(part.astype(np.float64) for part in parts)), earlier
+
+
+def published(model: GaussianMixtureModel, params: GaussianMixtureParams) -> dict[str, np.ndarray]:
+    """Fitted attributes that hold parameters, in the dtype of the data."""
+    means, covariances, factors, _ = params.gaussians
+    covariance, dtype = model.family.covariance, model.family.dtype
+    attributes = {
+        "weights_": params.weights,
+        "means_": means,
+        "covariances_": covariances,
+        "precisions_": covariance.precisions(factors),
+        "precisions_cholesky_": covariance.published_factors(factors),
+    }
+    return {name: np.asarray(value).astype(dtype) for name, value in attributes.items()}
+
+
+def _publish(
+    estimator: EMGaussianMixture,
+    model: GaussianMixtureModel,
+    params: GaussianMixtureParams,
+    objective: float,
+    weight: float,
+) -> None:
+    for name, value in published(model, params).items():
+        setattr(estimator, name, value)
+    estimator.objective_ = float(objective)
+    estimator.lower_bound_ = float(objective) / weight
+
+
+def fitted_model(estimator: EMGaussianMixture, dtype: np.dtype) -> tuple[GaussianMixtureModel, GaussianMixtureParams]:
+    """The model and parameters of a fitted estimator, for rows of a dtype."""
+    k, d = estimator.means_.shape
+    family = GaussianFamily(COVARIANCES[estimator.covariance_type], k, np.ones(d), estimator.reg_covar, dtype)
+    model = GaussianMixtureModel(family, estimator.assignment == "hard")
+    factors = estimator.precisions_cholesky_
+    return model, rebuild(model, estimator.weights_, estimator.means_, estimator.covariances_, factors)
+
+
+def _warn_of_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: Any) -> None:
+    """The floor is there for collapsing components; where it widens others, the user should know."""
+    floor = model.family.floor
+    if floor == 0 or "covariances" in model.fixed:
+        return
+    widened = np.flatnonzero(at_floor(model, params, floor) & ~collapsed(model, params, stats))
+    if len(widened):
+        warnings.warn(
+            f"component(s) {widened.tolist()} hold many rows in less than {np.sqrt(floor):.3g} standard deviations of "
+            f"a feature, and reg_covar={floor} keeps them wider than their rows are; lower it if that is not wanted",
+            DegenerateSolutionWarning,
+            stacklevel=6,
+        )

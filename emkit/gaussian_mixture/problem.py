@@ -1,0 +1,101 @@
+"""A Gaussian mixture and its data, as `emkit.restarts` sees them: where starts come from and what a flaw is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..chunks import ArraySource, Source
+from ..engine import EMResult
+from ..families.gaussian import GaussianParams
+from .degenerate import collapsed, describe_collapse, seed_anew
+from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
+from .starts import Starts
+
+Result = EMResult[GaussianMixtureParams, GaussianMixtureStats]
+
+
+@dataclass(frozen=True)
+class GivenStart:
+    """The parts of a start that the user gave; None where nothing was given."""
+
+    weights: np.ndarray | None = None  # (k,)
+    means: np.ndarray | None = None  # (k, d)
+    covariances: np.ndarray | None = None  # Covariance.shape(k, d)
+    responsibilities: np.ndarray | None = None  # (n, k)
+
+    @property
+    def is_complete(self) -> bool:
+        return all(part is not None for part in (self.weights, self.means, self.covariances))
+
+    @property
+    def is_certain(self) -> bool:
+        """Nothing is left to chance, so one start is enough."""
+        return self.means is not None or self.responsibilities is not None
+
+
+class MixtureProblem:
+    """See :class:`emkit.restarts.Problem`. Start i is drawn by method i, and again from the first after the last."""
+
+    def __init__(
+        self,
+        model: GaussianMixtureModel,
+        source: Source,
+        given: GivenStart,
+        starts: Starts,
+        methods: tuple[str, ...],
+    ) -> None:
+        self.model = model
+        self.source = source
+        self.sample = ArraySource(starts.rows.X, starts.rows.weight)
+        self._given = given
+        self._starts = starts
+        self._methods = methods
+
+    def draw(self, number: int, rng: np.random.Generator) -> GaussianMixtureParams:
+        given = self._given
+        if given.is_complete:
+            return self.complete(given.weights, given.means, given.covariances)
+        if given.means is not None:
+            drawn = self._starts.around(given.means)
+        elif given.responsibilities is not None:
+            drawn = self._starts.from_responsibilities(self.source, given.responsibilities)
+        else:
+            drawn = self._starts.draw(self._methods[number % len(self._methods)], rng)
+        return self.complete(
+            drawn.weights if given.weights is None else given.weights,
+            drawn.gaussians.means if given.means is None else given.means,
+            drawn.gaussians.covariances if given.covariances is None else given.covariances,
+        )
+
+    def complete(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> GaussianMixtureParams:
+        """Parameters of these parts, which the floor allows (unless they are held fixed)."""
+        family = self.model.family
+        if "covariances" not in self.model.fixed:
+            covariances = family.covariance.raise_to_floor(covariances, family.scale, family.floor)
+        return GaussianMixtureParams(weights, family.params(means, covariances))
+
+    def flaw(self, result: Result) -> str:
+        return describe_collapse(self.model, result.params, result.stats)
+
+    def repair(self, result: Result, rng: np.random.Generator) -> GaussianMixtureParams | None:
+        which = collapsed(self.model, result.params, result.stats)
+        if "means" in self.model.fixed or "covariances" in self.model.fixed:
+            return None  # the user's own choice
+        rows = np.array([self._starts.random_row(rng) for _ in range(which.sum())])
+        return seed_anew(self.model, result.params, which, rows)
+
+
+def rebuild(
+    model: GaussianMixtureModel, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, factors: np.ndarray
+) -> GaussianMixtureParams:
+    """Parameters from fitted attributes; what the densities need is taken from the factors alone."""
+    family = model.family
+    k, d = means.shape
+    factors = family.covariance.kernel_factors(factors, k, d).astype(np.float64)
+    log_norms = family.covariance.log_det_factors(factors) - 0.5 * d * np.log(2 * np.pi)
+    gaussians = GaussianParams(
+        means.astype(np.float64), covariances.astype(np.float64), factors, np.broadcast_to(log_norms, k)
+    )
+    return GaussianMixtureParams(weights.astype(np.float64), gaussians)

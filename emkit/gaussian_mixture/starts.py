@@ -1,0 +1,194 @@
+"""Where EM starts: a sample of the rows, seeds in it, a partition around them, and parameters of the parts.
+
+A start depends neither on the order of the rows nor on whether a weight is written as repetition: rows are sorted, and
+a row is drawn by the inverse of the cumulative weight. Above `SAMPLE_ROWS` rows this holds for the sample's law.
+
+References
+----------
+.. [1] Arthur, D. and Vassilvitskii, S. (2007). k-means++: the advantages of careful seeding. SODA, 1027-1035.
+   Section 2.2; several candidates for each seed as in their section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from ..chunks import ArraySource, Rows
+from ..description import Description
+from ..engine import run_em
+from ..families.covariance import COVARIANCES
+from ..families.gaussian import GaussianFamily, Moments, posterior
+from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
+
+SAMPLE_ROWS = 10_000
+METHODS = ("kmeans", "k-means++", "random", "random_from_data")
+KMEANS_STEPS = 10  # a start needs no more: EM goes on from there
+
+
+class Starts:
+    """Draws starting parameters for a model from at most `SAMPLE_ROWS` rows of its data.
+
+    Distances are measured in standard deviations of the features; of isotropic models in one unit for all, since
+    these must not rescale a feature against another.
+    """
+
+    def __init__(
+        self,
+        model: GaussianMixtureModel,
+        description: Description,
+        chunks: Iterable[Rows],
+        rng: np.random.Generator,
+    ) -> None:
+        self._model = replace(model, fixed=frozenset())
+        self._mean, scale = description.mean, description.scale
+        if model.family.covariance.isotropic:
+            scale = np.full_like(scale, np.sqrt((scale**2).mean()))
+        self._unit = scale
+        self.rows = _sorted(_sample(chunks, description, rng))
+        self._z = (self.rows.X.astype(np.float64) - self._mean) / self._unit
+        self._weight = self.rows.weight.astype(np.float64)
+
+    def draw(self, method: str, rng: np.random.Generator) -> GaussianMixtureParams:
+        """A start by one of `METHODS`."""
+        k = self._model.family.n_components
+        if method == "random":
+            return self.from_responsibilities([self.rows], self._random_responsibilities(rng))
+        if method == "random_from_data":
+            return self._around(_distinct_rows(self._z, self._weight, k, rng))
+        seeds = _careful_seeds(self._z, self._weight, k, rng)
+        return self._around(self._kmeans(seeds) if method == "kmeans" else seeds)
+
+    def around(self, means: np.ndarray) -> GaussianMixtureParams:
+        """Parameters of the parts of the rows that are nearest to each of the given means (k, d)."""
+        return self._around((means - self._mean) / self._unit)
+
+    def from_responsibilities(self, chunks: Iterable[Rows], resp: np.ndarray) -> GaussianMixtureParams:
+        """Parameters of given responsibilities (n, k), of the rows in the order of the chunks."""
+        params = self._centred(np.zeros((self._model.family.n_components, len(self._unit))))
+        for _ in range(2):  # the second time about the right means, so that nothing cancels
+            params = self._parts(params, self._stats_given(params, chunks, resp))
+        return params
+
+    def random_row(self, rng: np.random.Generator) -> np.ndarray:
+        """A row of the sample, (d,); a missing value is the feature's mean."""
+        row = self.rows.X[_draw(self._weight, rng.random())].astype(np.float64)
+        return np.where(np.isnan(row), self._mean, row)
+
+    def _stats_given(self, params, chunks, resp) -> GaussianMixtureStats:
+        start, total = 0, None
+        for rows in chunks:
+            stats = self._model.stats_given(params, rows, resp[start : start + len(rows)])
+            start, total = start + len(rows), stats if total is None else total + stats
+        return total
+
+    def _random_responsibilities(self, rng: np.random.Generator) -> np.ndarray:
+        """Softmax of random linear functions of the row, so that equal rows get equal responsibilities."""
+        z = np.nan_to_num(self._z)
+        return posterior(z @ rng.standard_normal((z.shape[1], self._model.family.n_components)))[1]
+
+    def _kmeans(self, seeds: np.ndarray) -> np.ndarray:
+        """A few steps of k-means, which is hard EM with one shared variance and equal weights."""
+        k, d = seeds.shape
+        family = GaussianFamily(COVARIANCES["EII"], k, np.ones(d), 1e-12, np.dtype(np.float64))
+        model = GaussianMixtureModel(family, hard=True, fixed=frozenset({"weights"}))
+        start = GaussianMixtureParams(np.full(k, 1 / k), family.params(seeds, np.array(1.0)))
+        source = ArraySource(self._z, self._weight)
+        return run_em(model, start, source, tol=1e-4, max_iter=KMEANS_STEPS).params.gaussians.means
+
+    def _centred(self, z_means: np.ndarray) -> GaussianMixtureParams:
+        """Equal weights and one covariance, a ball in the units of the start."""
+        family = self._model.family
+        k = len(z_means)
+        covariances = family.covariance.from_variances(self._unit**2, k)
+        return GaussianMixtureParams(np.full(k, 1 / k), family.params(z_means * self._unit + self._mean, covariances))
+
+    def _around(self, z_means: np.ndarray) -> GaussianMixtureParams:
+        """Partition the sample by the nearest mean."""
+        params = self._centred(z_means)
+        return self._parts(params, replace(self._model, hard=True).e_step(params, self.rows))
+
+    def _parts(self, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> GaussianMixtureParams:
+        """Parameters of the parts. Each covariance is that of its part and of d + 1 rows like the average part,
+
+        so that a small part does not start on its way to a singular solution.
+        """
+        family, counts = self._model.family, stats.counts
+        shift = stats.sums / np.where(counts > 0, counts, 1)[:, None]
+        scatter = family.covariance.scatter_about(stats.scatter, counts, shift)
+        prior_rows = 0.0 if family.covariance.shared else family.n_features + 1.0
+        scatter = scatter + prior_rows * scatter.sum(axis=0) / counts.sum()
+        moments = Moments(counts + prior_rows, np.zeros_like(shift), scatter)
+        moved = params.gaussians._replace(means=params.gaussians.means + shift)
+        weights = np.maximum(counts, 1e-3 * counts.mean())
+        start_family = replace(family, floor=max(family.floor, 1e-6))
+        return GaussianMixtureParams(weights / weights.sum(), start_family.m_step(moments, moved))
+
+
+def _sample(chunks: Iterable[Rows], description: Description, rng: np.random.Generator) -> Rows:
+    """All rows, or `SAMPLE_ROWS` of them drawn in proportion to their weights."""
+    if description.n_rows <= SAMPLE_ROWS:
+        pieces = list(chunks)
+        return Rows(np.concatenate([p.X for p in pieces]), np.concatenate([p.weight for p in pieces]))
+    places = np.sort(rng.random(SAMPLE_ROWS)) * description.weight
+    before, pieces = 0.0, []
+    for rows in chunks:
+        ends = before + np.cumsum(rows.weight, dtype=np.float64)
+        here = places[(places >= before) & (places < ends[-1])]
+        pieces.append(rows.X[np.searchsorted(ends, here, side="right")])
+        before = ends[-1]
+    X = np.concatenate(pieces)
+    return Rows(X, np.ones(len(X), dtype=X.dtype))
+
+
+def _sorted(rows: Rows) -> Rows:
+    return rows.take(np.lexsort(rows.X.T[::-1]))
+
+
+def _draw(weight: np.ndarray, place: float | np.ndarray) -> np.ndarray:
+    """Index at a place in [0, 1) of the cumulative weight."""
+    ends = np.cumsum(weight)
+    return np.minimum(np.searchsorted(ends, place * ends[-1], side="right"), np.flatnonzero(weight)[-1])
+
+
+def _careful_seeds(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """k rows, each far from those before ([1]_): of some candidates, the one that lowers the inertia most."""
+    n_candidates = 2 + int(np.log(k))
+    seeds = np.empty((k, z.shape[1]))
+    nearest = np.ones(len(z))  # the first seed is drawn by weight alone
+    for index in range(k):
+        potential = weight * nearest
+        if not potential.any():  # fewer distinct rows than seeds
+            potential = weight
+        candidates = np.nan_to_num(z[_draw(potential, rng.random(n_candidates if index else 1))])
+        distances = [_squared_distance(z, candidate) for candidate in candidates]
+        if index:
+            distances = [np.minimum(nearest, distance) for distance in distances]
+        best = int(np.argmin([weight @ distance for distance in distances]))
+        seeds[index], nearest = candidates[best], distances[best]
+    return seeds
+
+
+def _squared_distance(z: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Over the observed features, scaled up to all."""
+    difference = z - point
+    square = np.einsum("ij,ij->i", difference, difference)
+    incomplete = np.flatnonzero(np.isnan(square))
+    if len(incomplete):
+        part = difference[incomplete]
+        n_observed = np.maximum((~np.isnan(part)).sum(axis=1), 1)
+        square[incomplete] = np.nansum(part**2, axis=1) * z.shape[1] / n_observed
+    return square
+
+
+def _distinct_rows(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """k rows drawn by weight, distinct as long as there are distinct ones."""
+    z, weight = np.nan_to_num(z), weight.copy()
+    rows = np.empty((k, z.shape[1]))
+    for index in range(k):
+        rows[index] = z[_draw(weight, rng.random())]
+        others = weight * (z != rows[index]).any(axis=1)
+        weight = others if others.any() else weight
+    return rows
