@@ -7,6 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -17,8 +18,8 @@ from sklearn.utils import check_random_state
 
 from ._compat import CallbackSupportMixin
 from ._validation import check_choice, check_integer, check_n_init, check_number
-from .acceleration import Accelerator, Anderson, Squarem
-from .engine import Step
+from .acceleration import Accelerator, Adaptive, Anderson, Squarem
+from .engine import Earlier, Step
 from .restarts import Problem, Run, Search, Settings, climb, executor_for, full_starts, race
 
 logger = logging.getLogger("emkit")
@@ -83,7 +84,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         rng: np.random.Generator,
         owner: Any,
         publish: Callable[[Any], dict[str, Any]],
-        warm: tuple[Any, Sequence[Step]] | None = None,
+        warm: tuple[Any, Earlier] | None = None,
     ) -> Search[Any, Any]:
         """Run EM from one warm start, from `n_starts` starts, or (None) from the best of several short ones.
 
@@ -104,10 +105,9 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _accelerator(self, model: Any) -> Callable[[], Accelerator | None]:
         kind = self.accelerate
-        if kind == "auto":
-            kind = "anderson" if model.can_accelerate else False
-        classes = {"anderson": Anderson, "squarem": Squarem}
-        return (lambda: classes[kind](model)) if kind else (lambda: None)
+        if not kind or not model.can_accelerate:
+            return lambda: None
+        return partial({"auto": Adaptive, "anderson": Anderson, "squarem": Squarem}[kind], model)
 
     def _record(self, search: Search[Any, Any], model: Any) -> None:
         """Set the fitted attributes that every estimator has, and warn of what the user should know."""
@@ -118,7 +118,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         self.objective_ = float(result.objective)
         self.n_parameters_ = model.n_free(result.params)
         self.history_ = history(search.runs)
-        self._best_start = search.best.number
+        self._earlier = Earlier(result.objective, result.gains)
         self._warn_of_trouble(search)
 
     def _warn_of_trouble(self, search: Search[Any, Any]) -> None:
@@ -224,5 +224,5 @@ def history(runs: Sequence[Run[Any, Any]]) -> np.ndarray:
 
 def _fitted_names(estimator: Any) -> list[str]:
     """Attributes that a fit sets: those that end with an underscore, and what it keeps for a later call."""
-    kept = ("_online", "_best_start")
+    kept = ("_online", "_earlier")
     return [name for name in vars(estimator) if (name.endswith("_") and name[0] != "_") or name in kept]

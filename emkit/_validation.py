@@ -5,7 +5,8 @@ allowed. Models and kernels trust what leaves this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -94,8 +95,7 @@ def as_source(
     if callable(X):
         return _block_source(estimator, X, sample_weight, reset=reset), None
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in FLOATS:  # converted piece by piece
-        pieces = lambda: (X[start : start + CHUNK_ROWS] for start in range(0, len(X), CHUNK_ROWS))
-        return _block_source(estimator, pieces, sample_weight, reset=reset), None
+        return _block_source(estimator, partial(_pieces, X), sample_weight, reset=reset), None
     X = _read(estimator, X, reset=reset, min_rows=2 if reset else 1)
     weight = check_sample_weight(sample_weight, len(X), X.dtype)
     kept = None
@@ -118,13 +118,15 @@ def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: boo
     return BlockSource(lambda: _iterate(blocks), read, weight, head.dtype, head.shape[1])
 
 
-def _iterate(blocks: Any) -> Any:
+def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
+    return (X[start : start + CHUNK_ROWS] for start in range(0, len(X), CHUNK_ROWS))
+
+
+def _iterate(blocks: Any) -> Iterator[Any]:
     try:
         return iter(blocks())
     except TypeError as error:
-        raise ValueError(
-            "X is a function, so it must return an iterable of blocks of rows each time it is called"
-        ) from (error)
+        raise ValueError("X is a function, so each call must return an iterable of blocks of rows") from error
 
 
 def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:

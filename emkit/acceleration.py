@@ -125,3 +125,41 @@ class Anderson:
     def reject(self) -> None:
         self._damping = min(self._damping * 100, 1.0)
         del self._points[:-1], self._residuals[:-1]
+
+    def restart(self) -> None:
+        """Forget the steps taken so far."""
+        del self._points[:], self._residuals[:]
+
+
+class Adaptive:
+    """Anderson's method near a maximum, SQUAREM where Anderson's fails.
+
+    On a plateau or next to a saddle the steps of EM grow, and the fixed point that Anderson's extrapolation heads for
+    lies behind: its proposals are rejected. SQUAREM only ever goes forward, so it takes over after a rejection, for
+    longer each time, and Anderson's method is tried again later.
+    """
+
+    def __init__(self, model: VectorModel[Any, Any]) -> None:
+        self._anderson = Anderson(model)
+        self._squarem = Squarem(model)
+        self._current: Anderson | Squarem = self._anderson
+        self._patience = 5
+        self._left = 0
+
+    @property
+    def name(self) -> str:
+        return self._current.name
+
+    def propose(self, params: Any, target: Any) -> Any | None:
+        if self._current is self._squarem:
+            self._left -= 1
+            if self._left <= 0:
+                self._current = self._anderson
+                self._anderson.restart()
+        return self._current.propose(params, target)
+
+    def reject(self) -> None:
+        self._current.reject()
+        if self._current is self._anderson:
+            self._current, self._left = self._squarem, self._patience
+            self._patience = min(2 * self._patience, 100)

@@ -59,19 +59,18 @@ S = TypeVar("S", bound=Stats)
 class EMModel(Protocol[Params, S]):
     """What a model is: two pure steps over immutable parameters. See "Add a model" in the documentation.
 
-    `monotone` says whether theory lets the objective only rise; the engine checks it if so. `precision` is the
-    relative rounding error of one log-density (``np.finfo(dtype).eps``).
+    `monotone` says whether theory lets the objective only rise; the engine checks it if so. `rounding` is the relative
+    error that rounding may make in the objective, a multiple of ``np.finfo(dtype).eps``.
     """
 
     @property
     def monotone(self) -> bool: ...
-    @property
-    def precision(self) -> float: ...
     def init_params(self, chunks: Iterable[Any], rng: np.random.Generator) -> Params: ...
     def e_step(self, params: Params, chunk: Any) -> S: ...
     def m_step(self, stats: S, params: Params) -> Params: ...
     def log_prior(self, params: Params) -> float: ...
     def n_free(self, params: Params) -> int: ...
+    def rounding(self, params: Params) -> float: ...
 
 
 class VectorModel(EMModel[Params, S], Protocol[Params, S]):
@@ -95,11 +94,19 @@ class Step(NamedTuple):
     phase: str
 
 
+class Earlier(NamedTuple):
+    """Where an earlier run ended: its objective and the gains of its last plain steps."""
+
+    objective: float
+    gains: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class EMResult(Generic[Params, S]):
     """What a run of EM gives; `objective` and `stats` belong to `params` (the last pass is an E-step).
 
-    `flaw` names what makes the solution unfit for use ("" if nothing does); see :func:`best_of`.
+    `gains` are those of the last plain steps. `flaw` names what makes the solution unfit for use ("" if nothing
+    does); see :func:`best_of`.
     """
 
     params: Params
@@ -109,6 +116,7 @@ class EMResult(Generic[Params, S]):
     n_e_steps: int
     converged: bool
     history: tuple[Step, ...]
+    gains: tuple[float, ...] = ()
     flaw: str = ""
 
 
@@ -137,7 +145,7 @@ def run_em(
     executor: Executor | None = None,
     watch: Callable[[Step, Params], bool] | None = None,
     phase: str = "em",
-    earlier: Sequence[Step] = (),
+    earlier: Earlier | None = None,
 ) -> EMResult[Params, S]:
     """Run EM from `params` until no more than `tol` can be gained, or for `max_iter` M-steps.
 
@@ -162,8 +170,8 @@ def run_em(
         ``watch(step, params)`` is called after each E-step; a true result stops the run.
     phase : str, default="em"
         Name of plain steps in the history.
-    earlier : sequence of Step, default=()
-        Steps of the run that is continued; if it ended at the objective of `params`, their gains count for the stop.
+    earlier : Earlier or None, default=None
+        The run that is continued; if it ended at the objective of `params`, its last gains count for the stop.
 
     Returns
     -------
@@ -183,10 +191,8 @@ def run_em(
         return Point(params, stats, stats.objective + model.log_prior(params))
 
     point = evaluate(params)
-    rule = RemainingGain(tol * point.stats.weight)
-    if earlier and math.isclose(earlier[-1].objective, point.objective, rel_tol=1e-12):
-        for step in earlier:
-            rule.record(step.change, plain=step.phase == phase)
+    continues = earlier is not None and math.isclose(earlier.objective, point.objective, rel_tol=1e-12)
+    rule = RemainingGain(tol * point.stats.weight, earlier.gains if earlier and continues else ())
     history = [Step(0, point.objective, np.nan, time.perf_counter() - began, "start")]
     n_iter, n_e_steps = 0, 1
     stopped = watch(history[0], params) if watch else False
@@ -212,12 +218,16 @@ def run_em(
         point = following
         stopped = watch(history[-1], point.params) if watch else False
 
-    return EMResult(point.params, point.stats, point.objective, n_iter, n_e_steps, rule.converged, tuple(history))
+    return EMResult(
+        point.params, point.stats, point.objective, n_iter, n_e_steps, rule.converged, tuple(history), rule.gains
+    )
 
 
 def _warn_of_fall(model: EMModel[Params, S], before: Point[Params, S], after: Point[Params, S]) -> None:
+    if not model.monotone or after.objective >= before.objective:
+        return
     scale = abs(before.objective) + before.stats.weight
-    if model.monotone and not after.objective >= before.objective - 1e3 * model.precision * scale:
+    if not after.objective >= before.objective - model.rounding(after.params) * scale:
         warnings.warn(
             f"the objective fell from {before.objective!r} to {after.objective!r} in one EM step of {model!r}",
             ObjectiveFellWarning,

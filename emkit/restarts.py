@@ -18,7 +18,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .acceleration import Accelerator
-from .engine import EMModel, EMResult, Stats, Step, UnusableStartError, best_of, run_em
+from .engine import Earlier, EMModel, EMResult, Stats, Step, UnusableStartError, best_of, run_em
 from .executors import Executor, Serial, Threads
 
 Params = TypeVar("Params")
@@ -80,11 +80,11 @@ def climb(
     settings: Settings,
     rng: np.random.Generator,
     executor: Executor | None = None,
-    earlier: Sequence[Step] = (),
+    earlier: Earlier | None = None,
 ) -> Run[Params, S]:
     """Run EM to the end; where a solution has a flaw, seed it anew and run again, a few times."""
 
-    def run(params: Params, max_iter: int, earlier: Sequence[Step], phase: str) -> EMResult[Params, S]:
+    def run(params: Params, max_iter: int, earlier: Earlier | None) -> EMResult[Params, S]:
         result = run_em(
             problem.model,
             params,
@@ -94,19 +94,18 @@ def climb(
             accelerator=settings.accelerator(),
             executor=executor,
             watch=settings.watch(number),
-            phase=phase,
             earlier=earlier,
         )
         return replace(result, flaw=problem.flaw(result))
 
-    result = run(params, settings.max_iter, earlier, "em")
+    result = run(params, settings.max_iter, earlier)
     repaired: tuple[str, ...] = ()
     while result.flaw and result.n_iter < settings.max_iter and len(repaired) < N_REPAIRS:
         start = problem.repair(result, rng)
         if start is None:
             break
         repaired = (*repaired, result.flaw)
-        following = run(start, settings.max_iter - result.n_iter, (), "em")
+        following = run(start, settings.max_iter - result.n_iter, None)
         result = _joined(result, following)
     return Run(number, result, repaired)
 

@@ -345,7 +345,7 @@ def test_the_gil_is_released(name, kind):
     assert any(begin + margin < t < end - margin for t in ticks)
 
 
-# --- exp, through the responsibilities ---
+# --- exp and log, through responsibilities and objective ---
 
 
 def exp_by_kernel(exponents, dtype):
@@ -391,3 +391,26 @@ def test_exp_of_less_is_exactly_zero(dtype, smallest):
     values = exp_by_kernel([smallest, below, 1.01 * smallest, 1.06 * smallest, -1e4, -1e30, -np.inf], dtype)
     assert values[0] > 0
     assert_array_equal(values[1:], np.zeros(6))
+
+
+def log_sum_exp_by_kernel(constants):
+    flat = np.zeros((len(constants), 1), constants.dtype)
+    one = np.ones(1, constants.dtype)
+    statistics = np.zeros(len(constants)), np.zeros(flat.shape), np.zeros(flat.shape)
+    return kernels.em_step_diag(flat[:1], one, flat, flat, constants, False, *statistics)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_of_a_count_is_within_one_ulp(dtype):
+    """k components alike: the log of exactly k."""
+    assert log_sum_exp_by_kernel(np.zeros(1, dtype)) == 0
+    for k in range(2, 1500):
+        exact = np.log(np.longdouble(k))
+        assert abs(log_sum_exp_by_kernel(np.zeros(k, dtype)) - exact) <= np.spacing(dtype(exact))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_near_one(dtype):
+    for t in np.linspace(-50, 0, 2000, dtype=dtype):
+        exact = np.log1p(np.exp(np.longdouble(t)))
+        assert abs(log_sum_exp_by_kernel(np.array([0, t], dtype)) - exact) <= np.finfo(dtype).eps

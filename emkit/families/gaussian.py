@@ -139,6 +139,12 @@ class GaussianFamily:
         k, d = self.n_components, self.n_features
         return k * d * ("means" not in fixed) + self.covariance.n_free(k, d) * ("covariances" not in fixed)
 
+    def rounding(self, params: GaussianParams) -> float:
+        """Relative error of a sum of log densities: distances lose as many digits as the covariances' condition has."""
+        values = np.linalg.eigvalsh(self._dense(params) / np.outer(self.scale, self.scale))
+        condition = float((values[:, -1] / np.maximum(values[:, 0], np.finfo(float).tiny)).max())
+        return float(np.finfo(self.dtype).eps) * (1e3 + condition)
+
     def to_vector(self, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> np.ndarray:
         parts = [] if "means" in fixed else [(params.means / self.scale).ravel()]
         if "covariances" not in fixed:

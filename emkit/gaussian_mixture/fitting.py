@@ -12,7 +12,7 @@ from .._estimator import DegenerateSolutionWarning
 from .._validation import as_source, check_array, check_choice, check_n_init, check_number
 from ..chunks import Source
 from ..description import Description, describe
-from ..engine import Step
+from ..engine import Earlier
 from ..executors import Serial
 from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily
@@ -182,7 +182,7 @@ def _strategy(estimator: EMGaussianMixture, given: GivenStart) -> tuple[tuple[st
     return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
 
 
-def _warm_start(owner: EMGaussianMixture, problem: MixtureProblem) -> tuple[GaussianMixtureParams, list[Step]] | None:
+def _warm_start(owner: EMGaussianMixture, problem: MixtureProblem) -> tuple[GaussianMixtureParams, Earlier] | None:
     """Parameters of the previous fit and its last steps, if it can be continued."""
     shape = (owner.n_components, problem.model.family.n_features)
     if not owner.warm_start or not hasattr(owner, "converged_"):
@@ -194,9 +194,7 @@ def _warm_start(owner: EMGaussianMixture, problem: MixtureProblem) -> tuple[Gaus
             f"covariance_type={owner.covariance_type!r} and {shape[1]} features; set warm_start=False"
         )
     parts = (owner.weights_, owner.means_, owner.covariances_)
-    steps = owner.history_[owner.history_["start"] == owner._best_start]
-    earlier = [Step(*step.tolist()[1:]) for step in steps if step["iteration"] > 0 and step["phase"] != "short"]
-    return problem.complete(*(part.astype(np.float64) for part in parts)), earlier
+    return problem.complete(*(part.astype(np.float64) for part in parts)), owner._earlier
 
 
 def published(model: GaussianMixtureModel, params: GaussianMixtureParams) -> dict[str, np.ndarray]:

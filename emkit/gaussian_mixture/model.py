@@ -81,10 +81,6 @@ class GaussianMixtureModel:
         """Hard assignment moves in jumps: nothing to extrapolate."""
         return not self.hard
 
-    @property
-    def precision(self) -> float:
-        return float(np.finfo(self.family.dtype).eps)
-
     def init_params(self, chunks: Iterable[Rows], rng: np.random.Generator) -> GaussianMixtureParams:
         """A start from k-means on a sample of the rows."""
         from .starts import Starts  # starts use the model
@@ -106,6 +102,9 @@ class GaussianMixtureModel:
 
     def n_free(self, params: GaussianMixtureParams) -> int:
         return (self.family.n_components - 1) * ("weights" not in self.fixed) + self.family.n_free(self.fixed)
+
+    def rounding(self, params: GaussianMixtureParams) -> float:
+        return self.family.rounding(params.gaussians)
 
     def log_joint(self, params: GaussianMixtureParams, chunk: Rows) -> np.ndarray:
         """log weight_k + log N(x; mean_k, covariance_k), (n, k)."""

@@ -12,7 +12,7 @@
 /* Rows in a tile, so that its features fit the first cache and its responsibilities stay near it. The number of steps
  * is odd: a power of two would put the values of one sample, a tile apart, into the same few cache sets. */
 static inline int NAME(tile_rows)(int d, int k) {
-    const int first_cache = 32768 / (int)sizeof(REAL), second_cache = 131072 / (int)sizeof(REAL), most_steps = 5;
+    const int first_cache = 32768 / (int)sizeof(REAL), second_cache = 131072 / (int)sizeof(REAL), most_steps = 15;
     const int room = first_cache / d < second_cache / k ? first_cache / d : second_cache / k;
     const int steps = room / TILE_STEP;
     return TILE_STEP * (steps >= most_steps ? most_steps : steps <= 1 ? 1 : (steps - 1) | 1);
@@ -291,6 +291,12 @@ EM_INLINE void NAME(fill_weights)(int tile, int n, const REAL *weight, REAL *out
     for (int s = 0; s < tile; s++) out[s] = s < n ? weight[s] : 0;
 }
 
+/* Transpose the first n columns of log_joint (k, tile) into out (n, k). */
+EM_INLINE void NAME(write_tile)(int k, int tile, int n, const REAL *log_joint, REAL *out) {
+    for (int s = 0; s < n; s++)
+        for (int c = 0; c < k; c++) *out++ = log_joint[c * tile + s];
+}
+
 /* `shared`: one factor serves every component (tied covariance). */
 EM_CLONES int NAME(log_density_full)(rows data, int d, int k, const REAL *means, const REAL *factors,
                                      int shared, const REAL *constants, REAL *out) {
@@ -304,9 +310,9 @@ EM_CLONES int NAME(log_density_full)(rows data, int d, int k, const REAL *means,
         NAME(fill_tile)(d, w.tile, n, data.X + start * data.row_stride, data.row_stride, data.column_stride, w.x);
         for (int c = 0; c < k; c++) {
             NAME(subtract_mean)(d, w.tile, w.x, means + (size_t)c * d, w.diff);
-            NAME(log_density_any)(d, w.tile, w.diff, w.packed + c * packed, constants[c], w.joint);
-            for (int s = 0; s < n; s++) out[(start + s) * k + c] = w.joint[s];
+            NAME(log_density_any)(d, w.tile, w.diff, w.packed + c * packed, constants[c], w.joint + c * w.tile);
         }
+        NAME(write_tile)(k, w.tile, n, w.joint, out + start * k);
     }
     free(memory);
     return 0;
@@ -320,11 +326,10 @@ EM_CLONES int NAME(log_density_diag)(rows data, int d, int k, const REAL *means,
     for (ptrdiff_t start = 0; start < data.n; start += w.tile) {
         const int n = data.n - start < w.tile ? (int)(data.n - start) : w.tile;
         NAME(fill_tile)(d, w.tile, n, data.X + start * data.row_stride, data.row_stride, data.column_stride, w.x);
-        for (int c = 0; c < k; c++) {
+        for (int c = 0; c < k; c++)
             NAME(log_density_diag_tile)(d, w.tile, w.x, means + (size_t)c * d, scales + (size_t)c * d, constants[c],
-                                        w.joint);
-            for (int s = 0; s < n; s++) out[(start + s) * k + c] = w.joint[s];
-        }
+                                        w.joint + c * w.tile);
+        NAME(write_tile)(k, w.tile, n, w.joint, out + start * k);
     }
     free(memory);
     return 0;
