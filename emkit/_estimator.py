@@ -20,7 +20,7 @@ from ._compat import CallbackSupportMixin
 from ._validation import check_choice, check_integer, check_n_init, check_number
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier, Step
-from .restarts import Problem, Run, Search, Settings, climb, executor_for, full_starts, race
+from .restarts import Problem, Run, Search, Settings, full_starts, run_one, search, short_starts
 
 logger = logging.getLogger("emkit")
 
@@ -84,24 +84,22 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         rng: np.random.Generator,
         owner: Any,
         publish: Callable[[Any], dict[str, Any]],
-        warm: tuple[Any, Earlier] | None = None,
+        start: Any = None,
+        earlier: Earlier | None = None,
     ) -> Search[Any, Any]:
-        """Run EM from one warm start, from `n_starts` starts, or (None) from the best of several short ones.
+        """Run EM from `start` if there is one, from `n_starts` starts, or (None) from the best of several short ones.
 
         `owner` is the estimator that the user holds, to whom callbacks speak; `publish` gives fitted attributes.
         """
         report = _Report(owner, publish, self.max_iter)
         settings = Settings(self.tol, self.max_iter, self._accelerator(problem.model), report.watch, self.n_jobs)
-        if warm is not None:
-            with executor_for(self.n_jobs) as executor:
-                run = climb(problem, warm[0], 0, settings, rng, executor, warm[1])
-            search = Search(run, (run,))
-        elif n_starts is None:
-            search = race(problem, settings, rng)
+        if start is not None:
+            found = run_one(problem, start, settings, rng, earlier)
         else:
-            search = full_starts(problem, n_starts, settings, rng)
-        report.close(search)
-        return search
+            plan = short_starts(settings) if n_starts is None else full_starts(n_starts, settings)
+            found = search(problem, plan, settings, rng)
+        report.close(found)
+        return found
 
     def _accelerator(self, model: Any) -> Callable[[], Accelerator | None]:
         kind = self.accelerate
@@ -135,7 +133,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         notes += [
             f"start {run.number} was dropped: {run.result.flaw}"
             for run in search.runs
-            if run.result.flaw and run is not best and run.result.history[-1].phase != "short"
+            if run.result.flaw and run is not best and self.n_init != "auto"
         ]
         if notes:
             warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=4)

@@ -96,22 +96,26 @@ class Anderson:
     def __init__(self, model: VectorModel[Any, Any], window: int = 10) -> None:
         self._model = model
         self._window = window
-        self._points: list[np.ndarray] = []
-        self._residuals: list[np.ndarray] = []
         self._damping = 1e-6
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # point and residual
+        self._steps: list[np.ndarray] = []  # differences of successive points plus residuals,
+        self._changes: list[np.ndarray] = []  # and of successive residuals
 
     def propose(self, params: Any, target: Any) -> Any | None:
         point, image = self._model.to_vector(params), self._model.to_vector(target)
-        if len(self._points) > min(self._window, point.size):
-            del self._points[0], self._residuals[0]
-        self._points.append(point)
-        self._residuals.append(image - point)
-        if len(self._points) < 3:
+        residual = image - point
+        if len(self._steps) >= min(self._window, point.size):
+            del self._steps[0], self._changes[0]
+        if self._last is not None:
+            change = residual - self._last[1]
+            self._changes.append(change)
+            self._steps.append(point - self._last[0] + change)
+        self._last = point, residual
+        if len(self._steps) < 2:
             return None
-        points, residuals = np.diff(self._points, axis=0), np.diff(self._residuals, axis=0)
-        coefficients = self._least_squares(residuals, self._residuals[-1])
+        coefficients = self._least_squares(np.array(self._changes), residual)
         self._damping = max(self._damping / 2, 1e-14)
-        return self._model.from_vector(image - coefficients @ (points + residuals), target)
+        return self._model.from_vector(image - coefficients @ np.array(self._steps), target)
 
     def _least_squares(self, differences: np.ndarray, residual: np.ndarray) -> np.ndarray:
         gram = differences @ differences.T
@@ -124,11 +128,12 @@ class Anderson:
 
     def reject(self) -> None:
         self._damping = min(self._damping * 100, 1.0)
-        del self._points[:-1], self._residuals[:-1]
+        del self._steps[:], self._changes[:]
 
     def restart(self) -> None:
         """Forget the steps taken so far."""
-        del self._points[:], self._residuals[:]
+        self._last = None
+        del self._steps[:], self._changes[:]
 
 
 class Adaptive:
@@ -136,7 +141,8 @@ class Adaptive:
 
     On a plateau or next to a saddle the steps of EM grow, and the fixed point that Anderson's extrapolation heads for
     lies behind: its proposals are rejected. SQUAREM only ever goes forward, so it takes over after a rejection, for
-    longer each time, and Anderson's method is tried again later.
+    longer each time, and Anderson's method is tried again later. The first steps are left to plain EM: easy problems
+    are nearly done after them, and in hard ones they do not matter.
     """
 
     def __init__(self, model: VectorModel[Any, Any]) -> None:
@@ -145,12 +151,16 @@ class Adaptive:
         self._current: Anderson | Squarem = self._anderson
         self._patience = 5
         self._left = 0
+        self._plain_steps = 6
 
     @property
     def name(self) -> str:
         return self._current.name
 
     def propose(self, params: Any, target: Any) -> Any | None:
+        if self._plain_steps > 0:
+            self._plain_steps -= 1
+            return None
         if self._current is self._squarem:
             self._left -= 1
             if self._left <= 0:

@@ -1,4 +1,8 @@
-"""Many starts, the best kept: full starts in parallel, or a race of short ones of which the best goes on.
+"""Many starts, the best kept.
+
+Every start is first run on a sample of the rows, for some steps or until little is left to gain: most of what tells a
+good start from a bad one shows there, at a fraction of the cost. Starts that lead to the same solution are counted
+once, those that cannot win any more are left where they are, and the others are run to the end on all rows.
 
 References
 ----------
@@ -26,16 +30,23 @@ S = TypeVar("S", bound=Stats)
 
 N_SHORT_STARTS = 10
 SHORT_STEPS = 10
-N_FINALISTS = 3
+COARSE_TOL = 1e-4  # remaining gain per unit of weight at which solutions can be told apart
+N_FINALISTS = 3  # where the sample is not all there is
 N_REPAIRS = 2
 
 
 class Problem(Protocol[Params, S]):
-    """A model, its data, and what is special about them: starts and flaws."""
+    """A model, its data, and what is special about them: starts, flaws, and when two solutions are the same."""
 
     model: EMModel[Params, S]
-    source: Iterable[Any]
-    sample: Iterable[Any]
+
+    @property
+    def source(self) -> Iterable[Any]:
+        """All chunks."""
+
+    @property
+    def sample(self) -> Iterable[Any]:
+        """Chunks of some rows; `source` itself where these are all."""
 
     def draw(self, number: int, rng: np.random.Generator) -> Params:
         """Start `number` (from 0)."""
@@ -45,6 +56,9 @@ class Problem(Protocol[Params, S]):
 
     def repair(self, result: EMResult[Params, S], rng: np.random.Generator) -> Params | None:
         """A new start from a solution with a flaw."""
+
+    def is_same(self, params: Params, other: Params) -> bool:
+        """Whether two solutions are the same up to the order of their components, roughly."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,143 @@ class Search(NamedTuple, Generic[Params, S]):
     runs: tuple[Run[Params, S], ...]
 
 
+class Plan(NamedTuple):
+    """How far each start is run before the choice, and how many are run on if they may still win (None: all)."""
+
+    n_starts: int
+    tol: float
+    max_iter: int
+    n_finalists: int | None
+
+
+def short_starts(settings: Settings) -> Plan:
+    """Some steps each, and only the best goes on ([1]_)."""
+    return Plan(N_SHORT_STARTS, settings.tol, min(SHORT_STEPS, settings.max_iter), 1)
+
+
+def full_starts(n_starts: int, settings: Settings) -> Plan:
+    """Each start is run until little is left to gain, and to the end if it may still win."""
+    return Plan(n_starts, max(COARSE_TOL, settings.tol) if settings.tol > 0 else 0.0, settings.max_iter, None)
+
+
+def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.random.Generator) -> Search[Params, S]:
+    """Carry out a plan, starts in up to `n_jobs` threads first, then chunks.
+
+    Raises
+    ------
+    UnusableStartError
+        If EM could not go on from any of the starts.
+    """
+    rngs = rng.spawn(plan.n_starts)
+
+    def scout(number: int, params: Params) -> Run[Params, S] | UnusableStartError:
+        try:
+            return _scout(problem, plan, settings, number, params)
+        except UnusableStartError as error:
+            return error
+
+    parallel = Parallel(n_jobs=settings.n_jobs, prefer="threads")
+    draws = parallel(delayed(problem.draw)(number, rngs[number]) for number in range(plan.n_starts))
+    distinct = _distinct(problem, list(enumerate(draws)))
+    outcomes = parallel(delayed(scout)(number, params) for number, params in distinct)
+    runs = {run.number: run for run in _usable(outcomes)}
+    finalists: list[Run[Params, S] | UnusableStartError] = []
+    with executor_for(settings.n_jobs) as executor:
+        contenders = _contenders(problem, plan, list(runs.values()), executor)
+        for run in contenders:
+            try:
+                runs[run.number] = _run_on(problem, run, settings, rngs[run.number], executor)
+                finalists.append(runs[run.number])
+            except UnusableStartError as error:
+                finalists.append(error)
+            if plan.n_finalists is not None and _is_enough(finalists, plan.n_finalists):
+                break
+    best = _best_run(_usable(finalists))
+    return Search(best, tuple(runs.values()))
+
+
+def run_one(
+    problem: Problem[Params, S],
+    params: Params,
+    settings: Settings,
+    rng: np.random.Generator,
+    earlier: Earlier | None = None,
+) -> Search[Params, S]:
+    """The only start there is, on all rows from the beginning."""
+    with executor_for(settings.n_jobs) as executor:
+        run = climb(problem, params, 0, settings, rng, executor, earlier)
+    return Search(run, (run,))
+
+
+def _scout(problem: Problem[Params, S], plan: Plan, settings: Settings, number: int, params: Params) -> Run[Params, S]:
+    result = run_em(
+        problem.model,
+        params,
+        problem.sample,
+        tol=plan.tol,
+        max_iter=plan.max_iter,
+        accelerator=settings.accelerator() if plan.n_finalists is None else None,
+        watch=settings.watch(number),
+    )
+    if problem.sample is not problem.source:  # these steps are not on the data
+        steps = tuple(step._replace(phase="sample") for step in result.history)
+        result = replace(result, n_iter=0, n_e_steps=0, history=steps, gains=())
+    return Run(number, replace(result, flaw=problem.flaw(result)))
+
+
+def _distinct(problem: Problem[Params, S], pairs: list[tuple[Any, Params]]) -> list[tuple[Any, Params]]:
+    """The pairs (name, params) whose parameters are not those of a pair before."""
+    distinct: list[tuple[Any, Params]] = []
+    for name, params in pairs:
+        if not any(problem.is_same(params, other) for _, other in distinct):
+            distinct.append((name, params))
+    return distinct
+
+
+def _contenders(
+    problem: Problem[Params, S], plan: Plan, runs: list[Run[Params, S]], executor: Executor
+) -> list[Run[Params, S]]:
+    """The runs that may win, the best first; those with a flaw last, for the case that there are no others."""
+    ordered = sorted(runs, key=_rank, reverse=True)
+    if plan.n_finalists is not None:
+        return ordered
+    distinct = [run for run, _ in _distinct(problem, [(run, run.result.params) for run in ordered])]
+    margin = 10 * plan.tol * distinct[0].result.stats.weight
+    if problem.sample is not problem.source:
+        distinct, margin = _on_all_rows(problem, distinct[:N_FINALISTS], executor)
+    sound = [run for run in distinct if not run.result.flaw] or distinct
+    bar = sound[0].result.objective - margin
+    return [run for run in sound if run.result.objective >= bar or not run.result.converged]
+
+
+def _on_all_rows(
+    problem: Problem[Params, S], runs: list[Run[Params, S]], executor: Executor
+) -> tuple[list[Run[Params, S]], float]:
+    """The runs with their objective on all rows, the best first, and by how much that may still change.
+
+    Parameters estimated from m of n rows lose about n_free / 2 * n / m of the maximum.
+    """
+    small = runs[0].result.stats.weight
+    scored = []
+    for run in runs:
+        whole = run_em(problem.model, run.result.params, problem.source, max_iter=0, executor=executor)
+        scored.append(run._replace(result=replace(run.result, objective=whole.objective, stats=whole.stats)))
+    scored.sort(key=_rank, reverse=True)
+    best = scored[0].result
+    loss = problem.model.n_free(best.params) / 2 * best.stats.weight / small
+    return scored, loss + 10 * COARSE_TOL * best.stats.weight
+
+
+def _run_on(
+    problem: Problem[Params, S], run: Run[Params, S], settings: Settings, rng: np.random.Generator, executor: Executor
+) -> Run[Params, S]:
+    """Continue a run on all rows to the end."""
+    first = run.result
+    left = replace(settings, max_iter=settings.max_iter - first.n_iter)
+    second = climb(problem, first.params, run.number, left, rng, executor, Earlier(first.objective, first.gains))
+    return second._replace(result=_joined(first, second.result))
+
+
 def climb(
     problem: Problem[Params, S],
     params: Params,
@@ -82,7 +233,7 @@ def climb(
     executor: Executor | None = None,
     earlier: Earlier | None = None,
 ) -> Run[Params, S]:
-    """Run EM to the end; where a solution has a flaw, seed it anew and run again, a few times."""
+    """Run EM on all rows to the end; where a solution has a flaw, seed it anew and run again, a few times."""
 
     def run(params: Params, max_iter: int, earlier: Earlier | None) -> EMResult[Params, S]:
         result = run_em(
@@ -105,8 +256,7 @@ def climb(
         if start is None:
             break
         repaired = (*repaired, result.flaw)
-        following = run(start, settings.max_iter - result.n_iter, None)
-        result = _joined(result, following)
+        result = _joined(result, run(start, settings.max_iter - result.n_iter, None))
     return Run(number, result, repaired)
 
 
@@ -121,65 +271,6 @@ def _joined(first: EMResult[Params, S], second: EMResult[Params, S]) -> EMResult
     )
 
 
-def full_starts(
-    problem: Problem[Params, S], n_starts: int, settings: Settings, rng: np.random.Generator
-) -> Search[Params, S]:
-    """Run each start to the end, in up to `n_jobs` threads; processors that are left take chunks.
-
-    Raises
-    ------
-    UnusableStartError
-        If EM could not go on from any of the starts.
-    """
-    rngs = rng.spawn(n_starts)
-    n_threads = min(effective_n_jobs(settings.n_jobs), n_starts)
-
-    def run(number: int, executor: Executor | None) -> Run[Params, S] | UnusableStartError:
-        try:
-            return climb(problem, problem.draw(number, rngs[number]), number, settings, rngs[number], executor)
-        except UnusableStartError as error:
-            return error
-
-    if n_threads == 1:
-        with executor_for(settings.n_jobs) as executor:
-            outcomes = [run(number, executor) for number in range(n_starts)]
-    else:
-        outcomes = Parallel(n_jobs=n_threads, prefer="threads")(delayed(run)(i, None) for i in range(n_starts))
-    return _best_run(outcomes)
-
-
-def race(problem: Problem[Params, S], settings: Settings, rng: np.random.Generator) -> Search[Params, S]:
-    """Short runs on the sample ([1]_), the best of which is continued on the data; the next best if it has a flaw."""
-    rngs = rng.spawn(N_SHORT_STARTS)
-
-    def run(number: int) -> Run[Params, S] | UnusableStartError:
-        try:
-            params = problem.draw(number, rngs[number])
-            result = run_em(
-                problem.model, params, problem.sample, tol=settings.tol, max_iter=SHORT_STEPS, phase="short"
-            )
-            return Run(number, replace(result, flaw=problem.flaw(result)))
-        except UnusableStartError as error:
-            return error
-
-    outcomes = Parallel(n_jobs=settings.n_jobs, prefer="threads")(delayed(run)(i) for i in range(N_SHORT_STARTS))
-    runs = {run.number: run for run in outcomes if isinstance(run, Run)}
-    finalists: list[Run[Params, S] | UnusableStartError] = []
-    with executor_for(settings.n_jobs) as executor:
-        for short in sorted(runs.values(), key=_rank, reverse=True)[:N_FINALISTS]:
-            try:
-                run_on = climb(problem, short.result.params, short.number, settings, rngs[short.number], executor)
-            except UnusableStartError as error:
-                finalists.append(error)
-                continue
-            history = (*short.result.history, *run_on.result.history)
-            runs[short.number] = run_on._replace(result=replace(run_on.result, history=history))
-            finalists.append(runs[short.number])
-            if not run_on.result.flaw:
-                break
-    return Search(_best_run(finalists or list(outcomes)).best, tuple(runs.values()))
-
-
 def executor_for(n_jobs: int | None) -> Threads | nullcontext[Serial]:
     """Context manager: how to sum over chunks with all processors that `n_jobs` allows."""
     n_threads = effective_n_jobs(n_jobs)
@@ -190,9 +281,19 @@ def _rank(run: Run[Params, S]) -> tuple[bool, float]:
     return not run.result.flaw, run.result.objective
 
 
-def _best_run(outcomes: Sequence[Run[Params, S] | UnusableStartError]) -> Search[Params, S]:
-    runs = tuple(outcome for outcome in outcomes if isinstance(outcome, Run))
+def _usable(outcomes: Sequence[Run[Params, S] | UnusableStartError]) -> list[Run[Params, S]]:
+    runs = [outcome for outcome in outcomes if isinstance(outcome, Run)]
     if not runs:
         raise next(outcome for outcome in outcomes if isinstance(outcome, UnusableStartError))
+    return runs
+
+
+def _is_enough(finalists: Sequence[Run[Params, S] | UnusableStartError], number: int) -> bool:
+    """Enough sound solutions, or too many attempts at one."""
+    sound = [run for run in finalists if isinstance(run, Run) and not run.result.flaw]
+    return len(sound) >= number or len(finalists) >= N_FINALISTS
+
+
+def _best_run(runs: Sequence[Run[Params, S]]) -> Run[Params, S]:
     best = best_of([run.result for run in runs])
-    return Search(next(run for run in runs if run.result is best), runs)
+    return next(run for run in runs if run.result is best)

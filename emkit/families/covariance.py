@@ -8,9 +8,10 @@ features; `scale` (d,) holds the standard deviations of the features, the units 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
 from .. import kernels
 from ..chunks import Rows
@@ -26,6 +27,15 @@ class SingularCovarianceError(UnusableStartError):
             "instance caused by singleton or collapsed samples). Try to decrease the number of components, increase "
             "reg_covar, or scale the input data."
         )
+
+
+class Prepared(NamedTuple):
+    """Covariances and what follows from them."""
+
+    covariances: np.ndarray
+    factors: np.ndarray  # for the kernels
+    log_dets: np.ndarray  # (k,) or (1,): log determinants of the factors
+    roots: np.ndarray  # dense types: lower Cholesky factors in units of scale; else empty
 
 
 class Covariance(ABC):
@@ -51,18 +61,15 @@ class Covariance(ABC):
         """Covariances of the precisions that a user gave; ValueError if they are not positive definite."""
 
     @abstractmethod
-    def estimate(
-        self, scatter: np.ndarray, counts: np.ndarray, scale: np.ndarray, floor: float, before: np.ndarray
-    ) -> np.ndarray:
-        """Maximum likelihood under the floor; a component without rows keeps its covariance of `before`."""
+    def estimate(self, scatter: np.ndarray, counts: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Maximum likelihood without a floor; a component without rows keeps its covariance of `before`."""
 
     @abstractmethod
-    def raise_to_floor(self, covariances: np.ndarray, scale: np.ndarray, floor: float) -> np.ndarray:
-        """The covariances with eigenvalues of V^-1/2 S V^-1/2, V = diag(scale^2), raised to `floor` where below."""
+    def prepare(self, covariances: np.ndarray, scale: np.ndarray, floor: float, k: int) -> Prepared:
+        """Factors of the covariances, whose eigenvalues in units of V = diag(scale^2) are first raised to `floor`.
 
-    @abstractmethod
-    def factors(self, covariances: np.ndarray, scale: np.ndarray, k: int) -> np.ndarray:
-        """What the kernels need; SingularCovarianceError if a covariance is not positive definite."""
+        SingularCovarianceError if a covariance is not positive definite by more than rounding.
+        """
 
     @abstractmethod
     def log_det_factors(self, factors: np.ndarray) -> np.ndarray:
@@ -102,7 +109,7 @@ class Covariance(ABC):
     def e_step(self, rows: Rows, means, factors, constants, hard, counts, sums, scatter) -> float: ...
 
     @abstractmethod
-    def to_vector(self, covariances: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def to_vector(self, covariances: np.ndarray, roots: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Unconstrained and free of units: logarithms of variances, or of the Cholesky factor's diagonal."""
 
     @abstractmethod
@@ -133,42 +140,37 @@ class _Dense(Covariance):
             )
         return self._published(np.linalg.inv(matrices))
 
-    def estimate(self, scatter, counts, scale, floor, before):
+    def estimate(self, scatter, counts, before):
         counts = counts.sum(keepdims=True) if self.shared else counts
+        if (counts > 0).all():
+            return self._published(scatter / counts[:, None, None])  # the lower triangle; `prepare` mirrors it
         empty = counts <= 0
-        matrices = (np.tril(scatter) + np.tril(scatter, -1).swapaxes(1, 2)) / np.where(empty, 1, counts)[:, None, None]
+        matrices = scatter / np.where(empty, 1, counts)[:, None, None]
         matrices[empty] = self._matrices(before)[empty]
-        return self.raise_to_floor(self._published(matrices), scale, floor)
+        return self._published(matrices)
 
-    def raise_to_floor(self, covariances, scale, floor):
-        if floor == 0:
-            return covariances
-        units = np.outer(scale, scale)
-        scaled = self._matrices(covariances) / units
-        try:  # the common case: nothing is below the floor
-            np.linalg.cholesky(scaled - floor * np.eye(len(scale)))
-        except np.linalg.LinAlgError:
-            values, vectors = np.linalg.eigh(scaled)
-            scaled = (vectors * np.maximum(values, floor)[:, None, :]) @ vectors.swapaxes(1, 2)
-            return self._published(scaled * units)
-        return covariances
-
-    def factors(self, covariances, scale, k):
-        return np.stack([_inverse(lower).T / scale[:, None] for lower in self._cholesky(covariances, scale)])
-
-    def _cholesky(self, covariances, scale):
-        """Lower triangular, of the covariances in units of `scale`."""
-        with np.errstate(invalid="ignore"):
-            scaled = self._matrices(covariances) / np.outer(scale, scale)
-        try:
-            lower = np.linalg.cholesky(scaled)
-        except np.linalg.LinAlgError:
-            raise SingularCovarianceError from None
-        diagonal = np.diagonal(lower, axis1=1, axis2=2)
-        rounding = 4 * np.finfo(float).eps * np.sqrt(np.diagonal(scaled, axis1=1, axis2=2))
-        if not (np.isfinite(lower).all() and (diagonal > rounding).all()):
+    def prepare(self, covariances, scale, floor, k):
+        """Reads the lower triangles alone."""
+        prepared, traces = self._factorise(covariances, scale)
+        if floor > 0 and (prepared is None or floor * traces.max() > 1):  # 1 / trace bounds the eigenvalues from below
+            prepared, _ = self._factorise(self._raised(covariances, scale, floor), scale)
+        if prepared is None:
             raise SingularCovarianceError
-        return lower
+        return prepared
+
+    def _factorise(self, covariances, scale):
+        matrices = np.array(self._matrices(covariances), order="C")
+        lowers, factors = np.empty((2, *matrices.shape))
+        log_dets, traces = np.empty((2, len(matrices)))
+        if kernels.factorise(matrices, scale, lowers, factors, log_dets, traces) >= 0:
+            return None, traces
+        return Prepared(self._published(matrices), factors, log_dets, lowers), traces
+
+    def _raised(self, covariances, scale, floor):
+        units = np.outer(scale, scale)
+        values, vectors = np.linalg.eigh(self._matrices(covariances) / units)  # of the lower triangles
+        raised = (vectors * np.maximum(values, floor)[:, None, :]) @ vectors.swapaxes(1, 2)
+        return self._published(raised * units)
 
     def log_det_factors(self, factors):
         return np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
@@ -194,21 +196,21 @@ class _Dense(Covariance):
     def e_step(self, rows, means, factors, constants, hard, counts, sums, scatter):
         return kernels.em_step_full(rows.X, rows.weight, means, factors, constants, hard, counts, sums, scatter)
 
-    def to_vector(self, covariances, scale):
-        lower = self._cholesky(covariances, scale)
-        i, j = np.tril_indices(len(scale))
-        entries = lower[:, i, j]
-        entries[:, i == j] = np.log(entries[:, i == j])
+    def to_vector(self, covariances, roots, scale):
+        i, j, on_diagonal = _triangle(len(scale))
+        entries = roots[:, i, j]
+        entries[:, on_diagonal] = np.log(entries[:, on_diagonal])
         return entries.ravel()
 
     def from_vector(self, vector, k, scale):
         d = len(scale)
-        i, j = np.tril_indices(d)
+        i, j, on_diagonal = _triangle(d)
         entries = vector.reshape(-1, len(i)).copy()
-        entries[:, i == j] = np.exp(entries[:, i == j])
+        entries[:, on_diagonal] = np.exp(entries[:, on_diagonal])
         lower = np.zeros((len(entries), d, d))
         lower[:, i, j] = entries
-        return self._published(lower @ lower.swapaxes(1, 2) * np.outer(scale, scale))
+        lower *= scale[:, None]
+        return self._published(lower @ lower.swapaxes(1, 2))
 
 
 class Full(_Dense):
@@ -263,7 +265,7 @@ class Diag(Covariance):
         """(k, d)"""
         return covariances
 
-    def _pool(self, variances, counts, scale):
+    def _pool(self, variances, counts):
         """The type's covariances from mean squares (k, d): the average over what shares a variance."""
         return variances
 
@@ -279,21 +281,20 @@ class Diag(Covariance):
             raise ValueError(f"precisions_init: The parameter '{self.name} precision' should be positive")
         return 1 / precisions
 
-    def estimate(self, scatter, counts, scale, floor, before):
+    def estimate(self, scatter, counts, before):
         empty = counts <= 0
         variances = scatter / np.where(empty, 1, counts)[:, None]
-        variances[empty] = self._variances(before, *scatter.shape)[empty]
-        return self.raise_to_floor(self._pool(variances, counts, scale), scale, floor)
+        if empty.any():
+            variances[empty] = self._variances(before, *scatter.shape)[empty]
+        return self._pool(variances, counts)
 
-    def raise_to_floor(self, covariances, scale, floor):
-        return np.maximum(covariances, self._lowest(scale, floor))
-
-    def factors(self, covariances, scale, k):
+    def prepare(self, covariances, scale, floor, k):
+        covariances = np.maximum(covariances, self._lowest(scale, floor))
         with np.errstate(divide="ignore", invalid="ignore"):
             factors = 1 / np.sqrt(self._variances(covariances, k, len(scale)))
         if not np.isfinite(factors).all():
             raise SingularCovarianceError
-        return np.ascontiguousarray(factors)
+        return Prepared(np.asarray(covariances), factors, np.log(factors).sum(axis=1), np.empty(0))
 
     def log_det_factors(self, factors):
         return np.log(factors).sum(axis=1)
@@ -325,7 +326,7 @@ class Diag(Covariance):
     def e_step(self, rows, means, factors, constants, hard, counts, sums, scatter):
         return kernels.em_step_diag(rows.X, rows.weight, means, factors, constants, hard, counts, sums, scatter)
 
-    def to_vector(self, covariances, scale):
+    def to_vector(self, covariances, roots, scale):
         return np.log(covariances / scale**2).ravel()
 
     def from_vector(self, vector, k, scale):
@@ -347,7 +348,7 @@ class Spherical(Diag):
     def _variances(self, covariances, k, d):
         return np.broadcast_to(covariances[:, None], (k, d))
 
-    def _pool(self, variances, counts, scale):
+    def _pool(self, variances, counts):
         return variances.mean(axis=1)
 
     def _lowest(self, scale, floor):
@@ -359,7 +360,7 @@ class Spherical(Diag):
     def published_factors(self, factors):
         return factors[:, 0].copy()
 
-    def to_vector(self, covariances, scale):
+    def to_vector(self, covariances, roots, scale):
         return np.log(covariances / (scale**2).mean()).ravel()
 
     def from_vector(self, vector, k, scale):
@@ -381,11 +382,8 @@ class EII(Spherical):
     def _variances(self, covariances, k, d):
         return np.broadcast_to(covariances, (k, d))
 
-    def _pool(self, variances, counts, scale):
+    def _pool(self, variances, counts):
         return np.array(counts @ variances.mean(axis=1) / counts.sum())
-
-    def raise_to_floor(self, covariances, scale, floor):
-        return np.array(super().raise_to_floor(covariances, scale, floor))
 
     def from_variances(self, variances, k):
         return np.array(variances.mean())
@@ -400,8 +398,8 @@ class EII(Spherical):
 COVARIANCES: dict[str, Covariance] = {c.name: c for c in (Full(), Tied(), Diag(), Spherical(), EII())}
 
 
-def _inverse(lower: np.ndarray) -> np.ndarray:
-    inverse, status = dtrtri(lower, lower=1)
-    if status != 0:
-        raise SingularCovarianceError
-    return inverse
+@cache
+def _triangle(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the lower triangle, and which of them are on the diagonal."""
+    i, j = np.tril_indices(d)
+    return i, j, np.flatnonzero(i == j)

@@ -13,6 +13,9 @@ from .covariance import Covariance
 from .missing import conditional
 
 
+LOG_2PI = math.log(2 * math.pi)
+
+
 class GaussianParams(NamedTuple):
     """Parameters of k Gaussians over d features, and what the kernels need of them."""
 
@@ -20,6 +23,7 @@ class GaussianParams(NamedTuple):
     covariances: np.ndarray  # Covariance.shape(k, d)
     factors: np.ndarray  # precision factors: (k, d, d), (1, d, d) or (k, d)
     log_norms: np.ndarray  # (k,): log density at the mean
+    roots: np.ndarray  # Cholesky factors of the covariances, see Prepared
 
 
 class Moments(NamedTuple):
@@ -56,12 +60,17 @@ class GaussianFamily:
     def n_features(self) -> int:
         return len(self.scale)
 
-    def params(self, means: np.ndarray, covariances: np.ndarray) -> GaussianParams:
-        """Means are rounded to the dtype of the data, so that moments are taken about what the kernels used."""
-        means = means.astype(self.dtype).astype(np.float64)
-        factors = self.covariance.factors(covariances, self.scale, self.n_components)
-        log_norms = self.covariance.log_det_factors(factors) - 0.5 * self.n_features * math.log(2 * math.pi)
-        return GaussianParams(means, covariances, factors, np.broadcast_to(log_norms, self.n_components))
+    def params(self, means: np.ndarray, covariances: np.ndarray, floor: float | None = None) -> GaussianParams:
+        """Covariances are raised to the floor (or to another one); of matrices the lower triangle counts."""
+        ready = self.covariance.prepare(covariances, self.scale, self.floor if floor is None else floor, len(means))
+        log_norms = ready.log_dets - 0.5 * self.n_features * LOG_2PI
+        if len(log_norms) == 1:
+            log_norms = np.repeat(log_norms, len(means))
+        return GaussianParams(self._rounded(means), ready.covariances, ready.factors, log_norms, ready.roots)
+
+    def _rounded(self, means: np.ndarray) -> np.ndarray:
+        """To the dtype of the data, so that moments are taken about what the kernels used."""
+        return means if self.dtype == np.float64 else means.astype(self.dtype).astype(np.float64)
 
     def log_density(self, params: GaussianParams, rows: Rows) -> np.ndarray:
         """log N(x; mu_k, S_k) of what is observed of each row, (n, k) in the dtype of the data; 0 for nothing."""
@@ -117,14 +126,14 @@ class GaussianFamily:
     def m_step(self, moments: Moments, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> GaussianParams:
         """Maximum likelihood under the floor; a component without rows stays as it was."""
         counts, sums, scatter = moments
-        means, covariances = params.means, params.covariances
+        means = params.means
         if "means" not in fixed:
             shift = sums / np.where(counts > 0, counts, 1)[:, None]
             means = means + shift
             scatter = self.covariance.scatter_about(scatter, counts, shift)
-        if "covariances" not in fixed:
-            covariances = self.covariance.estimate(scatter, counts, self.scale, self.floor, covariances)
-        return self.params(means, covariances)
+        if "covariances" in fixed:
+            return params._replace(means=self._rounded(means))
+        return self.params(means, self.covariance.estimate(scatter, counts, params.covariances))
 
     def recentre(self, moments: Moments, params: GaussianParams, new: GaussianParams) -> Moments:
         """The same moments, taken about the means of `new`."""
@@ -148,17 +157,16 @@ class GaussianFamily:
     def to_vector(self, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> np.ndarray:
         parts = [] if "means" in fixed else [(params.means / self.scale).ravel()]
         if "covariances" not in fixed:
-            parts.append(self.covariance.to_vector(params.covariances, self.scale))
+            parts.append(self.covariance.to_vector(params.covariances, params.roots, self.scale))
         return np.concatenate([np.empty(0), *parts])
 
     def from_vector(self, vector: np.ndarray, params: GaussianParams, fixed: frozenset[str]) -> GaussianParams:
-        means, covariances = params.means, params.covariances
+        means = params.means
         if "means" not in fixed:
             means, vector = vector[: means.size].reshape(means.shape) * self.scale, vector[means.size :]
-        if "covariances" not in fixed:
-            covariances = self.covariance.from_vector(vector, self.n_components, self.scale)
-            covariances = self.covariance.raise_to_floor(covariances, self.scale, self.floor)
-        return self.params(means, covariances)
+        if "covariances" in fixed:
+            return params._replace(means=self._rounded(means))
+        return self.params(means, self.covariance.from_vector(vector, self.n_components, self.scale))
 
     def _kernel_params(self, params: GaussianParams, constants: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(np.ascontiguousarray(a, self.dtype) for a in (params.means, params.factors, constants))

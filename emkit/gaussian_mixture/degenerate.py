@@ -16,8 +16,10 @@ TOLERANCE = 1.001
 
 def collapsed(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> np.ndarray:
     """Boolean (k,): components without rows, or at the floor with no more rows than chance puts on a spot."""
-    resting = at_floor(model, params, max(model.family.floor, NEVER_NARROWER))
-    return (stats.counts <= 0) | (resting & (stats.counts <= _few_rows(model, stats.weight)))
+    empty, small = stats.counts <= 0, stats.counts <= _few_rows(model, stats.weight)
+    if not small.any():  # the common case, decided without eigenvalues
+        return small
+    return empty | (small & at_floor(model, params, max(model.family.floor, NEVER_NARROWER)))
 
 
 def at_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, floor: float) -> np.ndarray:

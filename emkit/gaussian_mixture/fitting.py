@@ -20,7 +20,7 @@ from ..online import OnlineState, online_step
 from .degenerate import at_floor, collapsed
 from .model import PARAMETERS, GaussianMixtureModel, GaussianMixtureParams
 from .problem import GivenStart, MixtureProblem, rebuild
-from .starts import METHODS, Starts
+from .starts import METHODS
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
@@ -43,15 +43,13 @@ def fit_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sa
     model = make_model(estimator, description, source.dtype)
     given = given_start(estimator, description, kept)
     rng = estimator._random_generator()
-    starts = Starts(model, description, source, rng)
     methods, n_starts = _strategy(estimator, given)
-    problem = MixtureProblem(model, source, given, starts, methods)
-    search = estimator._search(
-        problem, n_starts, rng, owner, partial(published, model), warm=_warm_start(owner, problem)
-    )
+    problem = MixtureProblem(model, source, given, description, methods, rng)
+    start, earlier = _only_start(owner, problem, n_starts, rng)
+    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
     best = search.best.result
     _publish(estimator, model, best.params, best.objective, best.stats.weight)
-    steps = [step for step in best.history if step.iteration > 0 and step.phase != "short"]
+    steps = [step for step in best.history if step.phase not in ("start", "sample")]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
     estimator._record(search, model)
     _warn_of_floor(model, best.params, best.stats)
@@ -182,11 +180,13 @@ def _strategy(estimator: EMGaussianMixture, given: GivenStart) -> tuple[tuple[st
     return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
 
 
-def _warm_start(owner: EMGaussianMixture, problem: MixtureProblem) -> tuple[GaussianMixtureParams, Earlier] | None:
-    """Parameters of the previous fit and its last steps, if it can be continued."""
+def _only_start(
+    owner: EMGaussianMixture, problem: MixtureProblem, n_starts: int | None, rng: np.random.Generator
+) -> tuple[GaussianMixtureParams | None, Earlier | None]:
+    """The start where there is only one, and where the previous fit ended if that is continued."""
+    if not owner.warm_start or not hasattr(owner, "_earlier"):
+        return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
     shape = (owner.n_components, problem.model.family.n_features)
-    if not owner.warm_start or not hasattr(owner, "converged_"):
-        return None
     if owner.means_.shape != shape or owner.covariances_.shape != problem.model.family.covariance.shape(*shape):
         raise ValueError(
             f"warm_start=True continues a fit with means of shape {owner.means_.shape} and covariances of shape "
@@ -199,7 +199,7 @@ def _warm_start(owner: EMGaussianMixture, problem: MixtureProblem) -> tuple[Gaus
 
 def published(model: GaussianMixtureModel, params: GaussianMixtureParams) -> dict[str, np.ndarray]:
     """Fitted attributes that hold parameters, in the dtype of the data."""
-    means, covariances, factors, _ = params.gaussians
+    means, covariances, factors = params.gaussians[:3]
     covariance, dtype = model.family.covariance, model.family.dtype
     attributes = {
         "weights_": params.weights,

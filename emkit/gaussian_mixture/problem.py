@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..chunks import ArraySource, Source
+from ..description import Description
 from ..engine import EMResult
 from ..families.gaussian import GaussianParams
 from .degenerate import collapsed, describe_collapse, seed_anew
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 from .starts import Starts
 
+SAME = 0.02  # standard deviations of a feature, or share of the rows
 Result = EMResult[GaussianMixtureParams, GaussianMixtureStats]
 
 
@@ -43,15 +46,26 @@ class MixtureProblem:
         model: GaussianMixtureModel,
         source: Source,
         given: GivenStart,
-        starts: Starts,
+        description: Description,
         methods: tuple[str, ...],
+        rng: np.random.Generator,
     ) -> None:
         self.model = model
         self.source = source
-        self.sample = ArraySource(starts.rows.X, starts.rows.weight)
         self._given = given
-        self._starts = starts
+        self._description = description
         self._methods = methods
+        self._rng = rng.spawn(1)[0]
+
+    @cached_property
+    def _starts(self) -> Starts:
+        return Starts(self.model, self._description, self.source, self._rng)
+
+    @cached_property
+    def sample(self) -> Source:
+        if self._starts.has_all_rows:
+            return self.source
+        return ArraySource(self._starts.rows.X, self._starts.rows.weight)
 
     def draw(self, number: int, rng: np.random.Generator) -> GaussianMixtureParams:
         given = self._given
@@ -71,13 +85,22 @@ class MixtureProblem:
 
     def complete(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> GaussianMixtureParams:
         """Parameters of these parts, which the floor allows (unless they are held fixed)."""
-        family = self.model.family
-        if "covariances" not in self.model.fixed:
-            covariances = family.covariance.raise_to_floor(covariances, family.scale, family.floor)
-        return GaussianMixtureParams(weights, family.params(means, covariances))
+        floor = 0.0 if "covariances" in self.model.fixed else None
+        return GaussianMixtureParams(weights, self.model.family.params(means, covariances, floor))
 
     def flaw(self, result: Result) -> str:
         return describe_collapse(self.model, result.params, result.stats)
+
+    def is_same(self, params: GaussianMixtureParams, other: GaussianMixtureParams) -> bool:
+        """Each component has a counterpart with about the same mean and weight."""
+        means = (p.gaussians.means / self.model.family.scale for p in (params, other))
+        distances = np.linalg.norm(np.subtract.outer(*means).diagonal(axis1=1, axis2=3), axis=2)
+        match = distances.argmin(axis=1)
+        return (
+            len(set(match)) == len(match)
+            and bool(distances.min(axis=1).max() < SAME)
+            and bool(np.abs(params.weights - other.weights[match]).max() < SAME)
+        )
 
     def repair(self, result: Result, rng: np.random.Generator) -> GaussianMixtureParams | None:
         which = collapsed(self.model, result.params, result.stats)
@@ -96,6 +119,6 @@ def rebuild(
     factors = family.covariance.kernel_factors(factors, k, d).astype(np.float64)
     log_norms = family.covariance.log_det_factors(factors) - 0.5 * d * np.log(2 * np.pi)
     gaussians = GaussianParams(
-        means.astype(np.float64), covariances.astype(np.float64), factors, np.broadcast_to(log_norms, k)
+        means.astype(np.float64), covariances.astype(np.float64), factors, np.broadcast_to(log_norms, k), np.empty(0)
     )
     return GaussianMixtureParams(weights.astype(np.float64), gaussians)

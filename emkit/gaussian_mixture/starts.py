@@ -1,7 +1,7 @@
 """Where EM starts: a sample of the rows, seeds in it, a partition around them, and parameters of the parts.
 
 A start depends neither on the order of the rows nor on whether a weight is written as repetition: rows are sorted, and
-a row is drawn by the inverse of the cumulative weight. Above `SAMPLE_ROWS` rows this holds for the sample's law.
+a row is drawn by the inverse of the cumulative weight. From `ALL_ROWS` rows on this holds for the law of the sample.
 
 References
 ----------
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ..chunks import ArraySource, Rows
 from ..description import Description
@@ -23,13 +24,13 @@ from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily, Moments, posterior
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 
-SAMPLE_ROWS = 10_000
+ALL_ROWS = 10_000  # below this number of rows, starts use them all
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 KMEANS_STEPS = 10  # a start needs no more: EM goes on from there
 
 
 class Starts:
-    """Draws starting parameters for a model from at most `SAMPLE_ROWS` rows of its data.
+    """Draws starting parameters for a model from a sample of its rows, or from all where these are few.
 
     Distances are measured in standard deviations of the features; of isotropic models in one unit for all, since
     these must not rescale a feature against another.
@@ -47,7 +48,9 @@ class Starts:
         if model.family.covariance.isotropic:
             scale = np.full_like(scale, np.sqrt((scale**2).mean()))
         self._unit = scale
-        self.rows = _sorted(_sample(chunks, description, rng))
+        self.has_all_rows = description.n_rows < ALL_ROWS
+        n_rows = None if self.has_all_rows else _sample_size(model.family.n_components, model.family.n_features)
+        self.rows = _sorted(_sample(chunks, description.weight, n_rows, rng))
         self._z = (self.rows.X.astype(np.float64) - self._mean) / self._unit
         self._weight = self.rows.weight.astype(np.float64)
 
@@ -96,7 +99,7 @@ class Starts:
         model = GaussianMixtureModel(family, hard=True, fixed=frozenset({"weights"}))
         start = GaussianMixtureParams(np.full(k, 1 / k), family.params(seeds, np.array(1.0)))
         source = ArraySource(self._z, self._weight)
-        return run_em(model, start, source, tol=1e-4, max_iter=KMEANS_STEPS).params.gaussians.means
+        return run_em(model, start, source, tol=1e-3, max_iter=KMEANS_STEPS).params.gaussians.means
 
     def _centred(self, z_means: np.ndarray) -> GaussianMixtureParams:
         """Equal weights and one covariance, a ball in the units of the start."""
@@ -127,12 +130,17 @@ class Starts:
         return GaussianMixtureParams(weights / weights.sum(), start_family.m_step(moments, moved))
 
 
-def _sample(chunks: Iterable[Rows], description: Description, rng: np.random.Generator) -> Rows:
-    """All rows, or `SAMPLE_ROWS` of them drawn in proportion to their weights."""
-    if description.n_rows <= SAMPLE_ROWS:
+def _sample_size(k: int, d: int) -> int:
+    """A hundred rows for each mean and width, within reason."""
+    return min(max(2_000, 100 * k * (d + 1)), ALL_ROWS)
+
+
+def _sample(chunks: Iterable[Rows], weight: float, n_rows: int | None, rng: np.random.Generator) -> Rows:
+    """All rows (None), or `n_rows` of them drawn in proportion to their weights, of total `weight`."""
+    if n_rows is None:
         pieces = list(chunks)
         return Rows(np.concatenate([p.X for p in pieces]), np.concatenate([p.weight for p in pieces]))
-    places = np.sort(rng.random(SAMPLE_ROWS)) * description.weight
+    places = np.sort(rng.random(n_rows)) * weight
     before, pieces = 0.0, []
     for rows in chunks:
         ends = before + np.cumsum(rows.weight, dtype=np.float64)
@@ -150,7 +158,8 @@ def _sorted(rows: Rows) -> Rows:
 def _draw(weight: np.ndarray, place: float | np.ndarray) -> np.ndarray:
     """Index at a place in [0, 1) of the cumulative weight."""
     ends = np.cumsum(weight)
-    return np.minimum(np.searchsorted(ends, place * ends[-1], side="right"), np.flatnonzero(weight)[-1])
+    last = len(weight) - 1 - np.argmax(weight[::-1] > 0)
+    return np.minimum(np.searchsorted(ends, place * ends[-1], side="right"), last)
 
 
 def _careful_seeds(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
@@ -162,24 +171,25 @@ def _careful_seeds(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Gen
         potential = weight * nearest
         if not potential.any():  # fewer distinct rows than seeds
             potential = weight
-        candidates = np.nan_to_num(z[_draw(potential, rng.random(n_candidates if index else 1))])
-        distances = [_squared_distance(z, candidate) for candidate in candidates]
+        candidates = z[_draw(potential, rng.random(n_candidates if index else 1))]
+        candidates = np.where(np.isnan(candidates), 0.0, candidates)
+        distances = _squared_distances(z, candidates)
         if index:
-            distances = [np.minimum(nearest, distance) for distance in distances]
-        best = int(np.argmin([weight @ distance for distance in distances]))
-        seeds[index], nearest = candidates[best], distances[best]
+            distances = np.minimum(distances, nearest[:, None])
+        best = int(np.argmin(weight @ distances))
+        seeds[index], nearest = candidates[best], distances[:, best]
     return seeds
 
 
-def _squared_distance(z: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Over the observed features, scaled up to all."""
-    difference = z - point
-    square = np.einsum("ij,ij->i", difference, difference)
-    incomplete = np.flatnonzero(np.isnan(square))
+def _squared_distances(z: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Of rows (n, d) from points (m, d), over the observed features, scaled up to all; (n, m)."""
+    square = cdist(z, points, "sqeuclidean")
+    incomplete = np.flatnonzero(np.isnan(square[:, 0]))
     if len(incomplete):
-        part = difference[incomplete]
-        n_observed = np.maximum((~np.isnan(part)).sum(axis=1), 1)
-        square[incomplete] = np.nansum(part**2, axis=1) * z.shape[1] / n_observed
+        observed = ~np.isnan(z[incomplete])
+        difference = np.where(observed[:, None], z[incomplete, None] - points, 0.0)
+        n_observed = np.maximum(observed.sum(axis=1), 1)
+        square[incomplete] = (difference**2).sum(axis=2) * (z.shape[1] / n_observed)[:, None]
     return square
 
 

@@ -4,6 +4,6 @@
 other.
 """
 
-from ._kernels import em_step_diag, em_step_full, log_density_diag, log_density_full
+from ._kernels import em_step_diag, em_step_full, factorise, log_density_diag, log_density_full
 
-__all__ = ["em_step_diag", "em_step_full", "log_density_diag", "log_density_full"]
+__all__ = ["em_step_diag", "em_step_full", "factorise", "log_density_diag", "log_density_full"]

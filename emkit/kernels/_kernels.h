@@ -16,6 +16,8 @@ typedef struct {
     const char *X;
 } rows;
 
+#include "_factor.h"
+
 #define EM_DOUBLE 1
 #include "_real.h"
 #include "_gaussian.h"

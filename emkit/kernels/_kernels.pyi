@@ -41,3 +41,11 @@ def em_step_diag(
     sums: NDArray[np.float64],
     squares: NDArray[np.float64],
 ) -> float: ...
+def factorise(
+    covariances: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    lowers: NDArray[np.float64],
+    factors: NDArray[np.float64],
+    log_dets: NDArray[np.float64],
+    traces: NDArray[np.float64],
+) -> int: ...

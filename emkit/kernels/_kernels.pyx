@@ -18,6 +18,9 @@ cdef extern from "_kernels.h" nogil:
         ptrdiff_t column_stride
         const char *X
 
+    ptrdiff_t factorise_f64(ptrdiff_t k, int d, double *covariances, const double *scale, double *lowers,
+                            double *factors, double *log_dets, double *traces)
+
     int log_density_full_f64(rows data, int d, int k, const double *means, const double *factors, int shared,
                              const double *constants, double *out)
     int log_density_full_f32(rows data, int d, int k, const float *means, const float *factors, int shared,
@@ -125,3 +128,13 @@ def em_step_diag(const real[:, :] X, const real[::1] weight, const real[:, ::1] 
                                       &objective, &counts[0], &sums[0, 0], &squares[0, 0])
     check_memory(status)
     return objective
+
+
+def factorise(double[:, :, ::1] covariances, const double[::1] scale, double[:, :, ::1] lowers,
+              double[:, :, ::1] factors, double[::1] log_dets, double[::1] traces):
+    cdef ptrdiff_t k = covariances.shape[0], failed
+    cdef int d = covariances.shape[1]
+    with nogil:
+        failed = factorise_f64(k, d, &covariances[0, 0, 0], &scale[0], &lowers[0, 0, 0], &factors[0, 0, 0],
+                               &log_dets[0], &traces[0])
+    return failed

@@ -175,3 +175,48 @@ def em_step_diag(
             sums[c] += weighted.sum(axis=0)
             squares[c] += (weighted * diff).sum(axis=0)
     return objective
+
+
+def factorise(
+    covariances: Double, scale: Double, lowers: Double, factors: Double, log_dets: Double, traces: Double
+) -> int:
+    r"""Factors of covariance matrices, computed in units of `scale` so that units do not cost digits.
+
+    .. math:: Z_c = D^{-1} \Sigma_c D^{-1} = L_c L_c^T, \quad F_c = D^{-1} L_c^{-T}, \quad \Sigma_c^{-1} = F_c F_c^T,
+       \quad D = diag(scale)
+
+    Parameters
+    ----------
+    covariances : float64 (k, d, d)
+        The lower triangle is read; the upper one is overwritten by its mirror image.
+    scale : float64 (d,)
+        Positive.
+    lowers : float64 (k, d, d)
+        Overwritten by L, lower triangular.
+    factors : float64 (k, d, d)
+        Overwritten by F, upper triangular.
+    log_dets : float64 (k,)
+        Overwritten by log det F.
+    traces : float64 (k,)
+        Overwritten by the trace of :math:`Z_c^{-1}`; 1 / trace is a lower bound of the least eigenvalue of Z.
+
+    Returns
+    -------
+    int
+        -1, or the index of the first matrix that is not positive definite by more than rounding; the outputs are then
+        not to be used.
+    """
+    for c, covariance in enumerate(covariances):
+        covariance[:] = np.tril(covariance) + np.tril(covariance, -1).T
+        scaled = covariance / np.outer(scale, scale)
+        try:
+            lowers[c] = np.linalg.cholesky(scaled)
+        except np.linalg.LinAlgError:
+            return c
+        if not (np.diag(lowers[c]) ** 2 > 8 * np.finfo(float).eps * np.diag(scaled)).all():
+            return c
+        inverse = np.linalg.inv(lowers[c])
+        factors[c] = np.triu(inverse.T) / scale[:, np.newaxis]
+        log_dets[c] = np.log(np.diag(factors[c])).sum()
+        traces[c] = (inverse**2).sum()
+    return -1
