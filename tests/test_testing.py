@@ -401,7 +401,7 @@ class PriorDrifts(Exponentials):
 
 
 def test_reported_objective():
-    with pytest.raises(AssertionError, match="^reported objective"):
+    with pytest.raises(AssertionError, match=r"^reported objective"):
         check_em_model(PriorDrifts(), np.random.default_rng(0).exponential(size=(50, 1)))
 
 
