@@ -31,7 +31,7 @@ ACCELERATE = ("auto", "squarem", "anderson", False)
 
 
 class DegenerateSolutionWarning(RuntimeWarning):
-    """A component has collapsed onto a few rows, was seeded anew, or is wider than its rows for `reg_covar`'s sake."""
+    """A component has collapsed onto a few rows, was seeded anew, or is held wider than its rows by `reg_covar`."""
 
 
 class EMEstimator(CallbackSupportMixin, BaseEstimator):
@@ -129,7 +129,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
                 stacklevel=4,
             )
         notes = [f"{flaw}; seeded anew" for flaw in best.repaired]
-        notes += [f"{best.result.flaw}; the solution is degenerate"] if best.result.flaw else []
+        notes += [best.result.flaw] if best.result.flaw else []
         notes += [
             f"start {run.number} was dropped: {run.result.flaw}"
             for run in search.runs

@@ -41,9 +41,11 @@ class Description:
     @property
     def scale(self) -> np.ndarray:
         """Standard deviations; of a constant column 1e-8 of its size, or 1 if it is zero."""
-        variance = np.maximum(self.squares / self.counts - (self.sums / self.counts) ** 2, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean_square, mean = self.squares / self.counts, self.sums / self.counts
+            variance = np.maximum(mean_square - mean**2, 0.0)
         constant = np.where(self.largest > 0, 1e-8 * self.largest, 1.0)
-        return np.where(variance > 0, np.sqrt(variance), constant)
+        return np.where(variance == 0, constant, np.sqrt(variance))
 
     @property
     def unobserved(self) -> list[int]:
@@ -54,8 +56,9 @@ class Description:
 def describe(chunks: Iterable[Rows], n_features: int, before: Description | None = None) -> Description:
     """Describe the rows of positive weight; `before` are rows seen earlier."""
     description = before or Description(0, 0.0, np.full(n_features, np.nan), *np.zeros((4, n_features)))
-    for rows in chunks:
-        description = _add(description, rows)
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses a scale that is not finite
+        for rows in chunks:
+            description = _add(description, rows)
     return description
 
 

@@ -12,7 +12,6 @@ from ..chunks import Rows
 from .covariance import Covariance
 from .missing import conditional
 
-
 LOG_2PI = math.log(2 * math.pi)
 
 

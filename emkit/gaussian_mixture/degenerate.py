@@ -14,6 +14,26 @@ NEVER_NARROWER = 1e-10  # in units of the features' variances; where there is no
 TOLERANCE = 1.001
 
 
+def flaws(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> str:
+    """What is wrong with a solution, "" if nothing is: components that have collapsed, or that the floor holds wide.
+
+    The second kind has many rows, as where values are rounded or clusters far apart; its likelihood depends on the
+    floor, so that it cannot be compared with others.
+    """
+    lost = collapsed(model, params, stats)
+    notes = [
+        f"component {index} has collapsed onto rows of total weight {stats.counts[index]:.3g}"
+        for index in np.flatnonzero(lost)
+    ]
+    floor = model.family.floor
+    if floor > 0 and "covariances" not in model.fixed:
+        notes += [
+            f"reg_covar={floor:g} keeps component {index} wider than its rows (total weight {stats.counts[index]:.3g})"
+            for index in np.flatnonzero(at_floor(model, params, floor) & ~lost)
+        ]
+    return "; ".join(notes)
+
+
 def collapsed(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> np.ndarray:
     """Boolean (k,): components without rows, or at the floor with no more rows than chance puts on a spot."""
     empty, small = stats.counts <= 0, stats.counts <= _few_rows(model, stats.weight)
@@ -25,13 +45,14 @@ def collapsed(model: GaussianMixtureModel, params: GaussianMixtureParams, stats:
 def at_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, floor: float) -> np.ndarray:
     """Boolean (k,): components that are at the floor in a direction in which the mixture as a whole is wide."""
     family = model.family
-    units = np.outer(family.scale, family.scale)
     k, d = params.gaussians.means.shape
-    within = family.covariance.dense(params.gaussians.covariances, k, d) / units
+    within = family.covariance.dense(params.gaussians.covariances, k, d) / np.outer(family.scale, family.scale)
     values, vectors = np.linalg.eigh(within)
-    total = mixture_covariance(params, within, params.gaussians.means / family.scale)
-    widths = np.einsum("kij,il,klj->kj", vectors, total, vectors, optimize=True)  # u^T total u of each eigenvector u
-    return ((values <= TOLERANCE * floor) & (widths > 100 * floor)).any(axis=1)
+    narrow = values <= TOLERANCE * floor
+    if narrow.any():
+        total = mixture_covariance(params, within, params.gaussians.means / family.scale)
+        narrow &= ((total @ vectors) * vectors).sum(axis=1) > 100 * floor  # u^T total u of each eigenvector u
+    return narrow.any(axis=1)
 
 
 def mixture_covariance(params: GaussianMixtureParams, within: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -48,14 +69,6 @@ def _few_rows(model: GaussianMixtureModel, weight: float) -> float:
     """
     rank = model.family.n_features + 1 if model.family.covariance.name in ("full", "tied") else 2
     return max(rank, min(10 * rank, weight / (2 * model.family.n_components)))
-
-
-def describe_collapse(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> str:
-    """Names the collapsed components, "" if there are none."""
-    return "; ".join(
-        f"component {index} has collapsed onto rows of total weight {stats.counts[index]:.3g}"
-        for index in np.flatnonzero(collapsed(model, params, stats))
-    )
 
 
 def seed_anew(

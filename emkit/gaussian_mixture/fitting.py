@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._estimator import DegenerateSolutionWarning
 from .._validation import as_source, check_array, check_choice, check_n_init, check_number
 from ..chunks import Source
 from ..description import Description, describe
@@ -17,7 +15,6 @@ from ..executors import Serial
 from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily
 from ..online import OnlineState, online_step
-from .degenerate import at_floor, collapsed
 from .model import PARAMETERS, GaussianMixtureModel, GaussianMixtureParams
 from .problem import GivenStart, MixtureProblem, rebuild
 from .starts import METHODS
@@ -52,7 +49,6 @@ def fit_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sa
     steps = [step for step in best.history if step.phase not in ("start", "sample")]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
     estimator._record(search, model)
-    _warn_of_floor(model, best.params, best.stats)
 
 
 def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
@@ -231,18 +227,3 @@ def fitted_model(estimator: EMGaussianMixture, dtype: np.dtype) -> tuple[Gaussia
     model = GaussianMixtureModel(family, estimator.assignment == "hard")
     factors = estimator.precisions_cholesky_
     return model, rebuild(model, estimator.weights_, estimator.means_, estimator.covariances_, factors)
-
-
-def _warn_of_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: Any) -> None:
-    """The floor is there for collapsing components; where it widens others, the user should know."""
-    floor = model.family.floor
-    if floor == 0 or "covariances" in model.fixed:
-        return
-    widened = np.flatnonzero(at_floor(model, params, floor) & ~collapsed(model, params, stats))
-    if len(widened):
-        warnings.warn(
-            f"component(s) {widened.tolist()} hold many rows in less than {np.sqrt(floor):.3g} standard deviations of "
-            f"a feature, and reg_covar={floor} keeps them wider than their rows are; lower it if that is not wanted",
-            DegenerateSolutionWarning,
-            stacklevel=6,
-        )

@@ -11,7 +11,7 @@ from ..chunks import ArraySource, Source
 from ..description import Description
 from ..engine import EMResult
 from ..families.gaussian import GaussianParams
-from .degenerate import collapsed, describe_collapse, seed_anew
+from .degenerate import collapsed, flaws, seed_anew
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 from .starts import Starts
 
@@ -89,7 +89,7 @@ class MixtureProblem:
         return GaussianMixtureParams(weights, self.model.family.params(means, covariances, floor))
 
     def flaw(self, result: Result) -> str:
-        return describe_collapse(self.model, result.params, result.stats)
+        return flaws(self.model, result.params, result.stats)
 
     def is_same(self, params: GaussianMixtureParams, other: GaussianMixtureParams) -> bool:
         """Each component has a counterpart with about the same mean and weight."""
@@ -104,8 +104,8 @@ class MixtureProblem:
 
     def repair(self, result: Result, rng: np.random.Generator) -> GaussianMixtureParams | None:
         which = collapsed(self.model, result.params, result.stats)
-        if "means" in self.model.fixed or "covariances" in self.model.fixed:
-            return None  # the user's own choice
+        if not which.any() or self.model.fixed & {"means", "covariances"}:
+            return None  # nothing that new seeds would mend, or the user's own choice
         rows = np.array([self._starts.random_row(rng) for _ in range(which.sum())])
         return seed_anew(self.model, result.params, which, rows)
 
