@@ -95,8 +95,8 @@ class Covariance(ABC):
     def zero_scatter(self, k: int, d: int) -> np.ndarray: ...
 
     @abstractmethod
-    def scatter(self, diff: np.ndarray, resp: np.ndarray, spread: np.ndarray, component: int, out: np.ndarray) -> None:
-        """Add sum_i r_i (diff_i diff_i^T + spread) of one component to `out`; diff (n, d), spread (d, d)."""
+    def add_scatter(self, difference: np.ndarray, resp: np.ndarray, spread: np.ndarray | None, out: np.ndarray) -> None:
+        """Add sum_i r_i (x_i x_i^T + spread) to `out`; x (k, n, d), r (k, n), spread (k, d, d) or None for zero."""
 
     @abstractmethod
     def scatter_about(self, scatter: np.ndarray, counts: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -187,8 +187,11 @@ class _Dense(Covariance):
     def dense(self, covariances, k, d):
         return np.broadcast_to(self._matrices(covariances), (k, d, d))
 
-    def scatter(self, diff, resp, spread, component, out):
-        out[0 if self.shared else component] += (diff.T * resp) @ diff + resp.sum() * spread
+    def add_scatter(self, difference, resp, spread, out):
+        products = (difference * resp[:, :, None]).swapaxes(1, 2) @ difference
+        if spread is not None:
+            products += resp.sum(axis=1)[:, None, None] * spread
+        out += products.sum(axis=0) if self.shared else products
 
     def log_density(self, X, means, factors, constants, out):
         kernels.log_density_full(X, means, factors, constants, out)
@@ -314,8 +317,10 @@ class Diag(Covariance):
     def zero_scatter(self, k, d):
         return np.zeros((k, d))
 
-    def scatter(self, diff, resp, spread, component, out):
-        out[component] += resp @ diff**2 + resp.sum() * spread.diagonal()
+    def add_scatter(self, difference, resp, spread, out):
+        out += (resp[:, None] @ difference**2)[:, 0]
+        if spread is not None:
+            out += resp.sum(axis=1)[:, None] * np.diagonal(spread, axis1=1, axis2=2)
 
     def scatter_about(self, scatter, counts, shift):
         return scatter - counts[:, None] * shift**2

@@ -13,6 +13,7 @@ from .covariance import Covariance
 from .missing import conditional
 
 LOG_2PI = math.log(2 * math.pi)
+MOMENT_ROWS = 500  # at a time, where (k, n, d) arrays are made
 
 
 class GaussianParams(NamedTuple):
@@ -95,7 +96,7 @@ class GaussianFamily:
             x = rows.X[np.ix_(index, observed)]
             resp, gain = assign(law.log_density(x) + log_weights, rows.weight[index], hard)
             objective += gain
-            self._add(moments, resp, law.differences(x), law.spreads())
+            self._add(moments, resp, law.expected_differences(x), law.spread())
         return objective, moments
 
     def moments(self, params: GaussianParams, rows: Rows, resp: np.ndarray) -> Moments:
@@ -103,24 +104,24 @@ class GaussianFamily:
         moments = self.no_moments()
         complete = rows.complete_part
         kept = np.delete(resp, rows.missing, axis=0) if rows.has_missing else resp
-        differences = (complete.X.astype(np.float64) - mean for mean in params.means)
-        no_spread = np.zeros((self.n_features, self.n_features))
-        self._add(moments, kept, differences, [no_spread] * self.n_components)
+        for start in range(0, len(complete), MOMENT_ROWS):
+            part = slice(start, start + MOMENT_ROWS)
+            self._add(moments, kept[part], complete.X[part] - params.means[:, None], None)
         for observed, index in rows.patterns:
             law = conditional(params.means, self._dense(params), observed)
-            self._add(moments, resp[index], law.differences(rows.X[np.ix_(index, observed)]), law.spreads())
+            x = rows.X[np.ix_(index, observed)]
+            self._add(moments, resp[index], law.expected_differences(x), law.spread())
         return moments
 
     def no_moments(self) -> Moments:
         k, d = self.n_components, self.n_features
         return Moments(np.zeros(k), np.zeros((k, d)), self.covariance.zero_scatter(k, d))
 
-    def _add(self, moments: Moments, resp, differences, spreads) -> None:
-        for component, (difference, spread) in enumerate(zip(differences, spreads, strict=True)):
-            weight = resp[:, component]
-            moments.counts[component] += weight.sum()
-            moments.sums[component] += weight @ difference
-            self.covariance.scatter(difference, weight, spread, component, moments.scatter)
+    def _add(self, moments: Moments, resp: np.ndarray, difference: np.ndarray, spread: np.ndarray | None) -> None:
+        """Add rows with responsibilities (n, k), differences from the means (k, n, d) and covariances (k, d, d)."""
+        moments.counts[:] += resp.sum(axis=0)
+        moments.sums[:] += (resp.T[:, None] @ difference)[:, 0]
+        self.covariance.add_scatter(difference, resp.T, spread, moments.scatter)
 
     def m_step(self, moments: Moments, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> GaussianParams:
         """Maximum likelihood under the floor; a component without rows stays as it was."""

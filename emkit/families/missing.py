@@ -9,7 +9,6 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -33,29 +32,31 @@ class Conditional(NamedTuple):
         square = np.minimum((whitened**2).sum(axis=1), 1e300)
         return -0.5 * (square.T + len(self.observed) * math.log(2 * math.pi)) - log_det
 
-    def differences(self, x: np.ndarray) -> Iterator[np.ndarray]:
-        """For each component, the expected rows minus its mean, (n, d)."""
-        for mean, regression in zip(self.means, self.regression, strict=True):
-            out = np.empty((len(x), len(mean)))
-            out[:, self.observed] = x - mean[self.observed]
-            out[:, self.missing] = out[:, self.observed] @ regression.T
-            yield out
+    def expected_differences(self, x: np.ndarray) -> np.ndarray:
+        """Expected rows minus the component's mean, (k, n, d)."""
+        out = np.empty((len(self.means), len(x), self.means.shape[1]))
+        difference = x - self.means[:, None, self.observed]
+        out[:, :, self.observed] = difference
+        out[:, :, self.missing] = difference @ self.regression.swapaxes(1, 2)
+        return out
 
-    def spreads(self) -> Iterator[np.ndarray]:
-        """For each component, the covariance of a row given its observed part, (d, d)."""
-        for covariance in self.covariances:
-            out = np.zeros((self.means.shape[1], self.means.shape[1]))
-            out[np.ix_(self.missing, self.missing)] = covariance
-            yield out
+    def spread(self) -> np.ndarray:
+        """Covariance of a row given its observed part, (k, d, d)."""
+        k, d = self.means.shape
+        out = np.zeros((k, d, d))
+        out[:, self.missing[:, None], self.missing] = self.covariances
+        return out
 
 
 def conditional(means: np.ndarray, covariances: np.ndarray, observed: np.ndarray) -> Conditional:
     """Condition k Gaussians (means (k, d), covariances (k, d, d)) on the features `observed`; O(k d^3)."""
-    missing = np.setdiff1d(np.arange(means.shape[1]), observed)
+    is_missing = np.ones(means.shape[1], dtype=bool)
+    is_missing[observed] = False
+    missing = np.flatnonzero(is_missing)
     within = covariances[:, observed[:, None], observed]
-    across = covariances[:, missing[:, None], observed]
+    across = covariances[:, observed[:, None], missing]
     lower = np.linalg.cholesky(within)
-    half = np.linalg.solve(lower, across.swapaxes(1, 2))  # (k, o, m)
+    half = np.linalg.solve(lower, across)  # (k, o, m)
     regression = np.linalg.solve(lower.swapaxes(1, 2), half).swapaxes(1, 2)
     given = covariances[:, missing[:, None], missing] - half.swapaxes(1, 2) @ half
     return Conditional(observed, missing, means, lower, regression, given)
