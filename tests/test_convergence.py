@@ -120,6 +120,19 @@ def test_is_settled():
     assert is_settled([1.0, 0.1, 0.01, 0.0])
 
 
+def test_small_gains_that_have_not_settled():
+    """The last ratio has doubled: plain steps go on until it is known whether it rises further."""
+    rule = RemainingGain(10.0)
+    for gain in (1.0, 0.1, 0.01, 0.002):
+        rule.record(gain, plain=True)
+    assert remaining_gain(rule.gains) < 10
+    assert not rule.converged
+    assert rule.wants_plain_steps
+    for gain in (0.0004, 0.00008):
+        rule.record(gain, plain=True)
+    assert rule.converged
+
+
 def test_fewer_than_four_gains_are_not_enough():
     assert stop([1e-20] * 3, 1.0) is None
 

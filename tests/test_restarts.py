@@ -70,10 +70,11 @@ class Landscape:
         self.model = Hills(self.heights, self.abyss)
         self.source = [Rows(np.zeros((self.rows, 1)), np.ones(self.rows))]
         self.sample = [self.source[0].take(np.arange(self.sampled))] if self.sampled else self.source
-        self.drawn = []
+        self.drawn, self.generators = [], []
 
     def draw(self, number, rng):
         self.drawn.append((number, rng.random()))
+        self.generators.append(rng)
         hill = self.draws[number] if self.draws else number % len(self.heights)
         return Place(hill, np.array(1.0 + number / 100))
 
@@ -111,6 +112,7 @@ def test_full_starts_prefer_a_solution_without_a_flaw():
     assert found.best.result.params.hill == 2
     assert found.best.result.flaw == ""
     assert found.runs[1].result.flaw == "flaw of hill 1"
+    assert found.runs[1].result.params.distance > 1e-3  # no time is spent on it
 
 
 def test_if_all_have_flaws_the_highest_is_taken():
@@ -138,10 +140,12 @@ def test_results_do_not_depend_on_n_jobs(plan, sampled):
     assert all(drawn == draws[0] for drawn in draws[1:])
 
 
-def test_each_start_has_its_own_seed():
+def test_each_start_has_its_own_generator():
+    """So that it does not matter which thread comes first."""
     problem = Landscape([1.0, 2.0])
     find(problem, n_starts=4)
     assert len({value for _, value in problem.drawn}) == 4
+    assert len({id(rng) for rng in problem.generators}) == 4
 
 
 def test_equal_starts_are_run_once():
