@@ -26,7 +26,7 @@ def check_integer(name: str, value: Any, low: int) -> int:
 
 
 def check_number(name: str, value: Any, low: float) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value < np.inf:
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= float(value) < np.inf:
         raise ValueError(f"{name} must be a finite number >= {low}, but got {value!r}")
     return float(value)
 
@@ -134,7 +134,7 @@ def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     if isinstance(X, np.ma.MaskedArray):
-        X = X.astype(X.dtype if X.dtype in FLOATS else np.float64).filled(np.nan)
+        X = np.ma.filled(X.astype(X.dtype if X.dtype in FLOATS else np.float64), np.nan)
     return validate_data(
         estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
     )

@@ -55,17 +55,17 @@ class Squarem:
 
     def __init__(self, model: VectorModel[Any, Any]) -> None:
         self._model = model
-        self._base: np.ndarray | None = None
+        self._step: tuple[np.ndarray, np.ndarray] | None = None  # the EM step before: from, to
         self._reach = 1.0
 
     def propose(self, params: Any, target: Any) -> Any | None:
         start, end = self._model.to_vector(params), self._model.to_vector(target)
-        if self._base is None or not np.array_equal(self._first, start):
-            self._base, self._first = start, end
+        if self._step is None or not np.array_equal(self._step[1], start):
+            self._step = start, end
             return None
-        r = self._first - self._base
+        base, self._step = self._step[0], None
+        r = start - base
         v = (end - start) - r
-        base, self._base = self._base, None
         length = np.linalg.norm(v)
         if length == 0:
             return None

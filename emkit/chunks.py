@@ -66,10 +66,10 @@ class Rows:
 
 def split(X: np.ndarray, weight: np.ndarray | None) -> Iterator[Rows]:
     """Views of at most `CHUNK_ROWS` rows; without weights all chunks share one array of ones."""
-    unit = np.ones(min(len(X), CHUNK_ROWS), dtype=X.dtype) if weight is None else None
+    ones = np.ones(min(len(X), CHUNK_ROWS), dtype=X.dtype)
     for start in range(0, len(X), CHUNK_ROWS):
         piece = X[start : start + CHUNK_ROWS]
-        yield Rows(piece, unit[: len(piece)] if unit is not None else weight[start : start + CHUNK_ROWS])
+        yield Rows(piece, ones[: len(piece)] if weight is None else weight[start : start + CHUNK_ROWS])
 
 
 class ArraySource:

@@ -36,7 +36,8 @@ class Description:
 
     @property
     def mean(self) -> np.ndarray:
-        return self.origin + self.sums / self.counts
+        mean: np.ndarray = self.origin + self.sums / self.counts
+        return mean
 
     @property
     def scale(self) -> np.ndarray:
@@ -90,4 +91,5 @@ def _add(before: Description, rows: Rows) -> Description:
 
 
 def _first_observed(X: np.ndarray) -> np.ndarray:
-    return X[np.argmin(np.isnan(X), axis=0), np.arange(X.shape[1])]
+    first: np.ndarray = X[np.argmin(np.isnan(X), axis=0), np.arange(X.shape[1])]
+    return first

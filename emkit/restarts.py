@@ -38,7 +38,8 @@ N_REPAIRS = 2
 class Problem(Protocol[Params, S]):
     """A model, its data, and what is special about them: starts, flaws, and when two solutions are the same."""
 
-    model: EMModel[Params, S]
+    @property
+    def model(self) -> EMModel[Params, S]: ...
 
     @property
     def source(self) -> Iterable[Any]:

@@ -414,3 +414,57 @@ def test_log_near_one(dtype):
     for t in np.linspace(-50, 0, 2000, dtype=dtype):
         exact = np.log1p(np.exp(np.longdouble(t)))
         assert abs(log_sum_exp_by_kernel(np.array([0, t], dtype)) - exact) <= np.finfo(dtype).eps
+
+
+def spd(k, d, rng):
+    root = rng.standard_normal((k, d, d + 2))
+    return root @ root.swapaxes(1, 2)
+
+
+def factorise_by(module, covariances, scale):
+    k, d, _ = covariances.shape
+    out = np.tril(covariances), np.full((k, d, d), 7.0), np.full((k, d, d), 7.0), np.empty(k), np.empty(k)
+    failed = module.factorise(out[0], scale, *out[1:])
+    return failed, out
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8, 17, 40])
+@pytest.mark.parametrize("k", [1, 3])
+def test_factorise(k, d):
+    rng = np.random.default_rng(d)
+    scale = 10.0 ** rng.uniform(-6, 6, d)
+    covariances = spd(k, d, rng) * np.outer(scale, scale)
+    failed, ours = factorise_by(kernels, covariances, scale)
+    also_failed, theirs = factorise_by(reference, covariances, scale)
+    assert failed == also_failed == -1
+    assert_allclose(ours[0], covariances, rtol=1e-14)
+    for actual, expected in zip(ours[1:], theirs[1:], strict=True):
+        assert_allclose(actual, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+    precision = ours[2] @ ours[2].swapaxes(1, 2)
+    identity = precision @ covariances * scale[:, None] / scale
+    assert_allclose(identity, np.broadcast_to(np.eye(d), identity.shape), atol=1e-8)
+    least = np.linalg.eigvalsh(covariances / np.outer(scale, scale))[:, 0]
+    assert (1 / ours[4] <= least * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((3, 3)),
+        np.ones((3, 3)),
+        np.diag([1.0, -1.0, 1.0]),
+        np.full((3, 3), np.nan),
+        np.full((3, 3), np.inf),
+        np.outer([1, 2, 3], [1, 2, 3]) + 1e-17 * np.eye(3),
+    ],
+)
+def test_factorise_names_what_is_singular(bad):
+    covariances = np.stack([np.eye(3), np.eye(3), bad, np.eye(3)])
+    assert factorise_by(kernels, covariances, np.ones(3))[0] == 2
+
+
+def test_factorise_takes_narrow_matrices():
+    """Small against `scale` but well conditioned: clusters far apart."""
+    failed, out = factorise_by(kernels, 1e-16 * spd(2, 3, np.random.default_rng(0)), np.ones(3))
+    assert failed == -1
+    assert np.isfinite(out[2]).all()

@@ -103,10 +103,24 @@ class Covariance(ABC):
         """Scatter about means moved by `shift` (k, d), the centroids' distance from the old ones."""
 
     @abstractmethod
-    def log_density(self, X, means, factors, constants, out) -> None: ...
+    def log_density(
+        self, X: np.ndarray, means: np.ndarray, factors: np.ndarray, constants: np.ndarray, out: np.ndarray
+    ) -> None:
+        """See `kernels.reference`."""
 
     @abstractmethod
-    def e_step(self, rows: Rows, means, factors, constants, hard, counts, sums, scatter) -> float: ...
+    def e_step(
+        self,
+        rows: Rows,
+        means: np.ndarray,
+        factors: np.ndarray,
+        constants: np.ndarray,
+        hard: bool,
+        counts: np.ndarray,
+        sums: np.ndarray,
+        scatter: np.ndarray,
+    ) -> float:
+        """See `kernels.reference`."""
 
     @abstractmethod
     def to_vector(self, covariances: np.ndarray, roots: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -90,9 +90,8 @@ class GaussianFamily:
         objective = self.covariance.e_step(
             rows.complete_part, *self._kernel_params(params, log_weights + params.log_norms), hard, *moments
         )
-        dense = self._dense(params) if rows.has_missing else None
         for observed, index in rows.patterns:
-            law = conditional(params.means, dense, observed)
+            law = conditional(params.means, self._dense(params), observed)
             x = rows.X[np.ix_(index, observed)]
             resp, gain = assign(law.log_density(x) + log_weights, rows.weight[index], hard)
             objective += gain
@@ -168,8 +167,13 @@ class GaussianFamily:
             return params._replace(means=self._rounded(means))
         return self.params(means, self.covariance.from_vector(vector, self.n_components, self.scale))
 
-    def _kernel_params(self, params: GaussianParams, constants: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(np.ascontiguousarray(a, self.dtype) for a in (params.means, params.factors, constants))
+    def _kernel_params(
+        self, params: GaussianParams, constants: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        means, factors, constants = (
+            np.ascontiguousarray(a, self.dtype) for a in (params.means, params.factors, constants)
+        )
+        return means, factors, constants
 
     def _dense(self, params: GaussianParams) -> np.ndarray:
         return self.covariance.dense(params.covariances, self.n_components, self.n_features)

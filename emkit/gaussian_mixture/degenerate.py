@@ -36,10 +36,11 @@ def flaws(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: Gau
 
 def collapsed(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> np.ndarray:
     """Boolean (k,): components without rows, or at the floor with no more rows than chance puts on a spot."""
-    empty, small = stats.counts <= 0, stats.counts <= _few_rows(model, stats.weight)
+    small = np.asarray(stats.counts <= _few_rows(model, stats.weight))
     if not small.any():  # the common case, decided without eigenvalues
         return small
-    return empty | (small & at_floor(model, params, max(model.family.floor, NEVER_NARROWER)))
+    resting = at_floor(model, params, max(model.family.floor, NEVER_NARROWER))
+    return np.asarray(small & ((stats.counts <= 0) | resting))
 
 
 def at_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, floor: float) -> np.ndarray:

@@ -29,10 +29,6 @@ class GivenStart:
     responsibilities: np.ndarray | None = None  # (n, k)
 
     @property
-    def is_complete(self) -> bool:
-        return all(part is not None for part in (self.weights, self.means, self.covariances))
-
-    @property
     def is_certain(self) -> bool:
         """Nothing is left to chance, so one start is enough."""
         return self.means is not None or self.responsibilities is not None
@@ -69,7 +65,7 @@ class MixtureProblem:
 
     def draw(self, number: int, rng: np.random.Generator) -> GaussianMixtureParams:
         given = self._given
-        if given.is_complete:
+        if given.weights is not None and given.means is not None and given.covariances is not None:
             return self.complete(given.weights, given.means, given.covariances)
         if given.means is not None:
             drawn = self._starts.around(given.means)

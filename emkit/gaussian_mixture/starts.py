@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -81,11 +83,11 @@ class Starts:
         return np.where(np.isnan(row), self._mean, row)
 
     def _stats_given(self, params, chunks, resp) -> GaussianMixtureStats:
-        start, total = 0, None
+        start, pieces = 0, []
         for rows in chunks:
-            stats = self._model.stats_given(params, rows, resp[start : start + len(rows)])
-            start, total = start + len(rows), stats if total is None else total + stats
-        return total
+            pieces.append(self._model.stats_given(params, rows, resp[start : start + len(rows)]))
+            start += len(rows)
+        return reduce(add, pieces)
 
     def _random_responsibilities(self, rng: np.random.Generator) -> np.ndarray:
         """Softmax of random linear functions of the row, so that equal rows get equal responsibilities."""
@@ -141,13 +143,13 @@ def _sample(chunks: Iterable[Rows], weight: float, n_rows: int | None, rng: np.r
         pieces = list(chunks)
         return Rows(np.concatenate([p.X for p in pieces]), np.concatenate([p.weight for p in pieces]))
     places = np.sort(rng.random(n_rows)) * weight
-    before, pieces = 0.0, []
+    before, drawn = 0.0, []
     for rows in chunks:
         ends = before + np.cumsum(rows.weight, dtype=np.float64)
         here = places[(places >= before) & (places < ends[-1])]
-        pieces.append(rows.X[np.searchsorted(ends, here, side="right")])
+        drawn.append(rows.X[np.searchsorted(ends, here, side="right")])
         before = ends[-1]
-    X = np.concatenate(pieces)
+    X = np.concatenate(drawn)
     return Rows(X, np.ones(len(X), dtype=X.dtype))
 
 
