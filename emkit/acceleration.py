@@ -43,7 +43,8 @@ class Squarem:
 
     theta_0 - 2 a r + a^2 v,  r = theta_1 - theta_0,  v = (theta_2 - theta_1) - r,  a = -|r| / |v|
 
-    ([1]_, scheme S3). A rejected proposal halves the distance of the next one between a and the EM step a = -1.
+    ([1]_, scheme S3). A rejected proposal halves a for those that follow, down to the EM step a = -1; a kept one lets
+    it grow back.
 
     References
     ----------
@@ -57,6 +58,7 @@ class Squarem:
         self._model = model
         self._step: tuple[np.ndarray, np.ndarray] | None = None  # the EM step before: from, to
         self._reach = 1.0
+        self._kept = True
 
     def propose(self, params: Any, target: Any) -> Any | None:
         start, end = self._model.to_vector(params), self._model.to_vector(target)
@@ -69,19 +71,23 @@ class Squarem:
         length = np.linalg.norm(v)
         if length == 0:
             return None
+        if self._kept:
+            self._reach = min(1.0, 2 * self._reach)
+        self._kept = True  # unless `reject` is called
         a = -max(1.0, self._reach * float(np.linalg.norm(r) / length))
         return None if a == -1.0 else self._model.from_vector(base - 2 * a * r + a * a * v, target)
 
     def reject(self) -> None:
         self._reach /= 2
+        self._kept = False
 
 
 class Anderson:
     """Anderson's extrapolation over the last steps: theta + f - (dX + dF) c with c minimising |f - dF c|,
 
     where f = F(theta) - theta and dX, dF are differences of successive points and residuals ([1]_, section 2). As in
-    [2]_ the window is cleared when it is full, and the least squares is damped: by how much falls with each kept and
-    rises with each rejected proposal.
+    [2]_ the least squares is damped: by how much falls with each kept and rises with each rejected proposal, which also
+    clears the window.
 
     References
     ----------

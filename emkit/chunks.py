@@ -33,7 +33,9 @@ class Rows:
     @cached_property
     def missing(self) -> np.ndarray:
         """Indices of the rows with a missing value."""
-        if not np.isnan(np.sum(self.X)):  # one pass without a temporary array; infinities were refused before
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.sum(self.X)  # one pass without a temporary array
+        if not np.isnan(total):
             return np.empty(0, dtype=np.intp)
         return np.flatnonzero(np.isnan(self.X).any(axis=1))
 

@@ -237,4 +237,4 @@ def _warn_of_fall(model: EMModel[Params, S], before: Point[Params, S], after: Po
 
 def best_of(results: Sequence[EMResult[Params, S]]) -> EMResult[Params, S]:
     """The result with the highest objective among those without a flaw; among all, if each has one. First of equals."""
-    return max(results, key=lambda result: (not result.flaw, result.objective))
+    return max(results, key=lambda r: (not r.flaw, -math.inf if math.isnan(r.objective) else r.objective))

@@ -1,8 +1,8 @@
 """How statistics of chunks are summed: one after the other, or in threads. Every executor gives the same bits.
 
 Floating-point addition is not associative, so the order is fixed: chunk i belongs to lane i modulo `N_LANES`, the
-statistics of a lane are added one after the other, and the lanes in order at the end. No more than `N_LANES`
-statistics are in memory at once.
+statistics of a lane are added one after the other, and the lanes in order at the end. Whatever the number of chunks,
+only the lanes are in memory, the chunks being worked on, and one sum.
 """
 
 from __future__ import annotations

@@ -27,10 +27,12 @@ from .executors import Executor, Serial, Threads
 
 Params = TypeVar("Params")
 S = TypeVar("S", bound=Stats)
+T = TypeVar("T")
 
 N_SHORT_STARTS = 10
 SHORT_STEPS = 10
 COARSE_TOL = 1e-4  # remaining gain per unit of weight at which solutions can be told apart
+MARGIN = 30  # times the tolerance: by so much the estimate of the remaining gain may be off
 N_FINALISTS = 3  # where the sample is not all there is
 N_REPAIRS = 2
 
@@ -116,31 +118,21 @@ def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.
         If EM could not go on from any of the starts.
     """
     rngs = rng.spawn(plan.n_starts)
-
-    def scout(number: int, params: Params) -> Run[Params, S] | UnusableStartError:
-        try:
-            return _scout(problem, plan, settings, number, params)
-        except UnusableStartError as error:
-            return error
-
     parallel = Parallel(n_jobs=settings.n_jobs, prefer="threads")
-    draws = parallel(delayed(problem.draw)(number, rngs[number]) for number in range(plan.n_starts))
-    distinct = _distinct(problem, list(enumerate(draws)))
-    outcomes = parallel(delayed(scout)(number, params) for number, params in distinct)
-    runs = {run.number: run for run in _usable(outcomes)}
+    draws = parallel(delayed(_try)(_draw, problem, number, rngs[number]) for number in range(plan.n_starts))
+    distinct = _distinct(problem, _usable(draws))
+    scouts = parallel(delayed(_try)(_scout, problem, plan, settings, *pair) for pair in distinct)
+    runs = {run.number: run for run in _usable(scouts)}
     finalists: list[Run[Params, S] | UnusableStartError] = []
     with executor_for(settings.n_jobs) as executor:
-        contenders = _contenders(problem, plan, list(runs.values()), executor)
-        for run in contenders:
-            try:
-                runs[run.number] = _run_on(problem, run, settings, rngs[run.number], executor)
-                finalists.append(runs[run.number])
-            except UnusableStartError as error:
-                finalists.append(error)
-            if plan.n_finalists is not None and _is_enough(finalists, plan.n_finalists):
+        contenders, reserve = _contenders(problem, plan, list(runs.values()), executor)
+        for run in (*contenders, *reserve):
+            if len(finalists) >= len(contenders) and _is_enough(finalists, len(contenders)):
                 break
-    best = _best_run(_usable(finalists))
-    return Search(best, tuple(runs.values()))
+            finalists.append(_try(_run_on, problem, plan, run, settings, rngs[run.number], executor))
+            if isinstance(finalists[-1], Run):
+                runs[run.number] = finalists[-1]
+    return Search(_best_run(_usable(finalists)), tuple(runs.values()))
 
 
 def run_one(
@@ -154,6 +146,25 @@ def run_one(
     with executor_for(settings.n_jobs) as executor:
         run = climb(problem, params, 0, settings, rng, executor, earlier)
     return Search(run, (run,))
+
+
+def _try(function: Callable[..., T], *arguments: Any) -> T | UnusableStartError:
+    try:
+        return function(*arguments)
+    except UnusableStartError as error:
+        return error
+
+
+def _usable(outcomes: Sequence[T | UnusableStartError]) -> list[T]:
+    """The outcomes that are no errors; if all are, the first is raised."""
+    usable = [outcome for outcome in outcomes if not isinstance(outcome, UnusableStartError)]
+    if not usable:
+        raise next(outcome for outcome in outcomes if isinstance(outcome, UnusableStartError))
+    return usable
+
+
+def _draw(problem: Problem[Params, S], number: int, rng: np.random.Generator) -> tuple[int, Params]:
+    return number, problem.draw(number, rng)
 
 
 def _scout(problem: Problem[Params, S], plan: Plan, settings: Settings, number: int, params: Params) -> Run[Params, S]:
@@ -183,18 +194,25 @@ def _distinct(problem: Problem[Params, S], pairs: list[tuple[Any, Params]]) -> l
 
 def _contenders(
     problem: Problem[Params, S], plan: Plan, runs: list[Run[Params, S]], executor: Executor
-) -> list[Run[Params, S]]:
-    """The runs that may win, the best first; those with a flaw last, for the case that there are no others."""
+) -> tuple[list[Run[Params, S]], list[Run[Params, S]]]:
+    """The runs that may win, and the others, in case that none of the first leads to a sound solution; best first."""
     ordered = sorted(runs, key=_rank, reverse=True)
     if plan.n_finalists is not None:
-        return ordered
+        return ordered[: plan.n_finalists], ordered[plan.n_finalists :]
     distinct = [run for run, _ in _distinct(problem, [(run, run.result.params) for run in ordered])]
-    margin = 10 * plan.tol * distinct[0].result.stats.weight
+    margin = MARGIN * plan.tol * distinct[0].result.stats.weight
+    reserve: list[Run[Params, S]] = []
     if problem.sample is not problem.source:
+        reserve = distinct[N_FINALISTS:]
         distinct, margin = _on_all_rows(problem, distinct[:N_FINALISTS], executor)
-    sound = [run for run in distinct if not run.result.flaw] or distinct
-    bar = sound[0].result.objective - margin
-    return [run for run in sound if run.result.objective >= bar or not run.result.converged]
+    bar = distinct[0].result.objective - margin
+    may_win = [
+        not (run.result.flaw and not distinct[0].result.flaw)
+        and (run.result.objective >= bar or not run.result.converged)
+        for run in distinct
+    ]
+    contenders = [run for run, may in zip(distinct, may_win, strict=True) if may]
+    return contenders, [run for run, may in zip(distinct, may_win, strict=True) if not may] + reserve
 
 
 def _on_all_rows(
@@ -212,14 +230,22 @@ def _on_all_rows(
     scored.sort(key=_rank, reverse=True)
     best = scored[0].result
     loss = problem.model.n_free(best.params) / 2 * best.stats.weight / small
-    return scored, loss + 10 * COARSE_TOL * best.stats.weight
+    return scored, loss + MARGIN * COARSE_TOL * best.stats.weight
 
 
 def _run_on(
-    problem: Problem[Params, S], run: Run[Params, S], settings: Settings, rng: np.random.Generator, executor: Executor
+    problem: Problem[Params, S],
+    plan: Plan,
+    run: Run[Params, S],
+    settings: Settings,
+    rng: np.random.Generator,
+    executor: Executor,
 ) -> Run[Params, S]:
     """Continue a run on all rows to the end."""
     first = run.result
+    is_done = first.converged and plan.tol <= settings.tol and problem.sample is problem.source
+    if is_done and not first.flaw:
+        return run
     left = replace(settings, max_iter=settings.max_iter - first.n_iter)
     second = climb(problem, first.params, run.number, left, rng, executor, Earlier(first.objective, first.gains))
     return second._replace(result=_joined(first, second.result))
@@ -282,17 +308,11 @@ def _rank(run: Run[Params, S]) -> tuple[bool, float]:
     return not run.result.flaw, run.result.objective
 
 
-def _usable(outcomes: Sequence[Run[Params, S] | UnusableStartError]) -> list[Run[Params, S]]:
-    runs = [outcome for outcome in outcomes if isinstance(outcome, Run)]
-    if not runs:
-        raise next(outcome for outcome in outcomes if isinstance(outcome, UnusableStartError))
-    return runs
-
-
-def _is_enough(finalists: Sequence[Run[Params, S] | UnusableStartError], number: int) -> bool:
-    """Enough sound solutions, or too many attempts at one."""
-    sound = [run for run in finalists if isinstance(run, Run) and not run.result.flaw]
-    return len(sound) >= number or len(finalists) >= N_FINALISTS
+def _is_enough(finalists: Sequence[Run[Params, S] | UnusableStartError], n_contenders: int) -> bool:
+    """A sound solution, or enough attempts at one."""
+    usable = [run for run in finalists if isinstance(run, Run)]
+    is_sound = any(not run.result.flaw for run in usable)
+    return is_sound or len(usable) >= max(n_contenders, N_FINALISTS)
 
 
 def _best_run(runs: Sequence[Run[Params, S]]) -> Run[Params, S]:

@@ -53,6 +53,10 @@ class Covariance(ABC):
         """Free parameters of the covariances."""
 
     @abstractmethod
+    def rows_of_full_rank(self, d: int) -> int:
+        """How many rows a covariance needs to be positive definite."""
+
+    @abstractmethod
     def from_variances(self, variances: np.ndarray, k: int) -> np.ndarray:
         """The same diagonal covariance (d,) for each component; isotropic types take its mean."""
 
@@ -141,6 +145,9 @@ class _Dense(Covariance):
 
     def n_free(self, k, d):
         return len(self.zero_scatter(k, d)) * d * (d + 1) // 2
+
+    def rows_of_full_rank(self, d):
+        return d + 1
 
     def from_variances(self, variances, k):
         d = len(variances)
@@ -289,6 +296,9 @@ class Diag(Covariance):
     def _lowest(self, scale, floor) -> np.ndarray | float:
         """The variances at which the least eigenvalue of V^-1/2 S V^-1/2 is `floor`."""
         return floor * scale**2
+
+    def rows_of_full_rank(self, d):
+        return 2
 
     def from_variances(self, variances, k):
         return np.tile(variances, (k, 1))

@@ -36,11 +36,12 @@ def flaws(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: Gau
 
 def collapsed(model: GaussianMixtureModel, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> np.ndarray:
     """Boolean (k,): components without rows, or at the floor with no more rows than chance puts on a spot."""
-    small = np.asarray(stats.counts <= _few_rows(model, stats.weight))
+    small: np.ndarray = np.less_equal(stats.counts, _few_rows(model, stats.weight))
     if not small.any():  # the common case, decided without eigenvalues
         return small
     resting = at_floor(model, params, max(model.family.floor, NEVER_NARROWER))
-    return np.asarray(small & ((stats.counts <= 0) | resting))
+    lost: np.ndarray = small & (np.less_equal(stats.counts, 0) | resting)
+    return lost
 
 
 def at_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, floor: float) -> np.ndarray:
@@ -49,11 +50,11 @@ def at_floor(model: GaussianMixtureModel, params: GaussianMixtureParams, floor: 
     k, d = params.gaussians.means.shape
     within = family.covariance.dense(params.gaussians.covariances, k, d) / np.outer(family.scale, family.scale)
     values, vectors = np.linalg.eigh(within)
-    narrow = values <= TOLERANCE * floor
+    narrow: np.ndarray = values <= TOLERANCE * floor
     if narrow.any():
         total = mixture_covariance(params, within, params.gaussians.means / family.scale)
         narrow &= ((total @ vectors) * vectors).sum(axis=1) > 100 * floor  # u^T total u of each eigenvector u
-    return narrow.any(axis=1)
+    return np.logical_or.reduce(narrow, axis=1)
 
 
 def mixture_covariance(params: GaussianMixtureParams, within: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -68,7 +69,7 @@ def _few_rows(model: GaussianMixtureModel, weight: float) -> float:
 
     equal share if that is less, but always what is too few for a covariance of full rank.
     """
-    rank = model.family.n_features + 1 if model.family.covariance.name in ("full", "tied") else 2
+    rank = model.family.covariance.rows_of_full_rank(model.family.n_features)
     return max(rank, min(10 * rank, weight / (2 * model.family.n_components)))
 
 
