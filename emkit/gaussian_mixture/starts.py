@@ -95,10 +95,10 @@ class Starts:
         return posterior(z @ rng.standard_normal((z.shape[1], self._model.family.n_components)))[1]
 
     def _kmeans(self, seeds: np.ndarray) -> np.ndarray:
-        """A few steps of k-means, which is hard EM with one shared variance and equal weights."""
+        """A few steps of k-means: hard EM with equal weights and one variance, whose value does not matter."""
         k, d = seeds.shape
         family = GaussianFamily(COVARIANCES["EII"], k, np.ones(d), 1e-12, np.dtype(np.float64))
-        model = GaussianMixtureModel(family, hard=True, fixed=frozenset({"weights"}))
+        model = GaussianMixtureModel(family, hard=True, fixed=frozenset({"weights", "covariances"}))
         start = GaussianMixtureParams(np.full(k, 1 / k), family.params(seeds, np.array(1.0)))
         source = ArraySource(self._z, self._weight)
         return run_em(model, start, source, tol=1e-3, max_iter=KMEANS_STEPS).params.gaussians.means

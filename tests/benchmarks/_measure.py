@@ -63,7 +63,8 @@ def _resident_mb() -> float:
 
 def machine() -> dict:
     names = ("numpy", "scipy", "scikit-learn", "joblib", "emkit")
-    model = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")]
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": model[0] if model else platform.processor(),
@@ -85,7 +86,7 @@ def main() -> None:
         wall, cpu = time.perf_counter(), time.process_time()
         results = timed()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(json.dumps({"wall": wall, "cpu": cpu, "memory": memory.mb, **results}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "memory": memory.mb, **results}))  # its own times count, if any
 
 
 if __name__ == "__main__":
