@@ -1,0 +1,184 @@
+"""A new EM model in one file: a mixture of Poisson distributions for counts, and its estimator.
+
+It is the model of the page "Add a model" in the documentation. Run it to check the model and to fit the yearly numbers
+of major earthquakes.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import gammaln, logsumexp, xlogy
+from sklearn.base import DensityMixin
+from sklearn.utils.validation import check_is_fitted
+
+from emkit._compat import with_callbacks
+from emkit._estimator import EMEstimator
+from emkit._validation import as_source, check_n_init
+from emkit.datasets import load_earthquakes
+from emkit.engine import Stats
+from emkit.testing import check_em_model
+
+TINY = np.finfo(np.float64).tiny
+
+
+class PoissonMixtureParams(NamedTuple):
+    weights: np.ndarray  # (k,), sum to one
+    rates: np.ndarray  # (k,)
+
+
+@dataclass(frozen=True)
+class PoissonMixtureStats(Stats):
+    counts: np.ndarray  # (k,): sum of w r, the weight of the rows in each component
+    sums: np.ndarray  # (k,): sum of w r x
+
+
+@dataclass(frozen=True)
+class PoissonMixtureModel:
+    """k Poisson distributions over one column of counts."""
+
+    n_components: int
+    monotone = True  # both steps are exact, so theory lets the log-likelihood only rise
+    can_accelerate = True  # there is a to_vector
+
+    def init_params(self, chunks, rng):
+        values = np.concatenate([rows.X[:, 0] for rows in chunks])
+        rates = np.quantile(values, rng.random(self.n_components)) + 0.5  # a rate of 0 would stay 0
+        return PoissonMixtureParams(np.full(self.n_components, 1 / self.n_components), rates)
+
+    def log_joint(self, params, rows):
+        x = rows.X.astype(np.float64)  # (n, 1)
+        log_weights = np.log(np.maximum(params.weights, TINY))
+        return log_weights + xlogy(x, params.rates) - params.rates - gammaln(x + 1)
+
+    def e_step(self, params, rows):
+        log_joint = self.log_joint(params, rows)
+        log_norm = logsumexp(log_joint, axis=1)
+        resp = rows.weight[:, None] * np.exp(log_joint - log_norm[:, None])
+        return PoissonMixtureStats(
+            objective=float(rows.weight @ log_norm),
+            weight=float(rows.weight.sum()),
+            counts=resp.sum(axis=0),
+            sums=rows.X[:, 0] @ resp,
+        )
+
+    def m_step(self, stats, params):
+        rates = stats.sums / np.maximum(stats.counts, TINY)
+        rates = np.where(stats.counts > 0, rates, params.rates)  # a component without rows stays as it was
+        return PoissonMixtureParams(stats.counts / stats.counts.sum(), rates)
+
+    def log_prior(self, params):
+        return 0.0
+
+    def n_free(self, params):
+        return 2 * self.n_components - 1
+
+    def rounding(self, params):
+        return 1e3 * np.finfo(np.float64).eps
+
+    def to_vector(self, params):
+        return np.log(np.maximum(np.concatenate(params), TINY))
+
+    def from_vector(self, vector, params):
+        if np.abs(vector).max() > 700:  # exp would overflow
+            return None
+        weights, rates = np.split(np.exp(vector), 2)
+        return PoissonMixtureParams(weights / weights.sum(), rates)
+
+
+@dataclass(frozen=True)
+class PoissonMixtureProblem:
+    """The model, its data and its starts, as emkit.restarts sees them."""
+
+    model: PoissonMixtureModel
+    source: object
+
+    @property
+    def sample(self):
+        return self.source  # short runs see all rows
+
+    def draw(self, number, rng):
+        return self.model.init_params(self.source, rng)
+
+    def flaw(self, result):
+        return ""
+
+    def repair(self, result, rng):
+        return None
+
+    def is_same(self, params, other):
+        return np.allclose(np.sort(params.rates), np.sort(other.rates), rtol=1e-2)
+
+
+class EMPoissonMixture(DensityMixin, EMEstimator):
+    """Mixture of Poisson distributions over one column of counts."""
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        tol=1e-8,
+        max_iter=1000,
+        n_init="auto",
+        accelerate="auto",
+        random_state=None,
+        n_jobs=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.accelerate = accelerate
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X, y=None, *, sample_weight=None):
+        context = self._open_callbacks(X, sample_weight)
+        fitted = self._blank_copy()
+        fitted._check_shared_params()
+        source, _ = as_source(fitted, X, sample_weight, reset=True)
+        problem = PoissonMixtureProblem(PoissonMixtureModel(self.n_components), source)
+        rng = self._random_generator()
+        search = fitted._search(problem, check_n_init(self.n_init), rng, self, self._attributes)
+        for name, value in self._attributes(search.best.result.params).items():
+            setattr(fitted, name, value)
+        fitted._record(search, problem.model)
+        self._adopt(fitted)  # only now, so that a failed fit leaves the earlier one
+        self._close_callbacks(context)
+        return self
+
+    def _attributes(self, params):
+        return {"weights_": params.weights, "rates_": params.rates}
+
+    def score_samples(self, X):
+        check_is_fitted(self)
+        source, _ = as_source(self, X, reset=False)
+        model, params = PoissonMixtureModel(self.n_components), PoissonMixtureParams(self.weights_, self.rates_)
+        return np.concatenate([logsumexp(model.log_joint(params, rows), axis=1) for rows in source])
+
+
+def check_model(X):
+    """The properties that the engine and the estimator rely on; raises AssertionError if one does not hold."""
+    truth, rng = PoissonMixtureParams(np.array([0.3, 0.7]), np.array([3.0, 12.0])), np.random.default_rng(0)
+    component = rng.choice(2, 1000, p=truth.weights)
+    simulated = rng.poisson(truth.rates[component])[:, None].astype(np.float64)
+    reverse = lambda params: PoissonMixtureParams(params.weights[::-1], params.rates[::-1])  # noqa: E731
+    check_em_model(PoissonMixtureModel(2), X, permute=reverse, truth=(truth, simulated))
+
+
+def main():
+    X = load_earthquakes().data[:, 1:]
+    mixture = EMPoissonMixture(2, random_state=0).fit(X)
+    print("weights", mixture.weights_.round(3), "rates", mixture.rates_.round(2))
+    print(f"log-likelihood {mixture.objective_:.3f} after {mixture.n_iter_} steps, converged: {mixture.converged_}")
+    check_model(X)
+    print("check_em_model passed")
+
+
+if __name__ == "__main__":
+    main()
