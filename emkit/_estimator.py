@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import logging
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -16,17 +15,15 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 from sklearn.utils import check_random_state
 
+from . import selection
+from ._blas import one_blas_thread
 from ._compat import CallbackSupportMixin
+from ._report import Report, history
 from ._validation import check_choice, check_integer, check_n_init, check_number
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
-from .engine import Earlier, Step
-from .restarts import Problem, Run, Search, Settings, full_starts, run_one, search, short_starts
+from .engine import Earlier
+from .restarts import Problem, Search, Settings, full_starts, run_one, search, short_starts
 
-logger = logging.getLogger("emkit")
-
-HISTORY = np.dtype(
-    [("start", "i8"), ("iteration", "i8"), ("objective", "f8"), ("change", "f8"), ("seconds", "f8"), ("phase", "U12")]
-)
 ACCELERATE = ("auto", "squarem", "anderson", False)
 
 
@@ -61,10 +58,17 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _adopt(self, fitted: Any) -> None:
         """Take over the fitted attributes of a copy, all at once."""
-        for name in _fitted_names(self):
-            delattr(self, name)
-        for name in _fitted_names(fitted):
-            setattr(self, name, getattr(fitted, name))
+        own = {name: value for name, value in vars(self).items() if name not in _fitted_names(self)}
+        self.__dict__ = {**own, **{name: getattr(fitted, name) for name in _fitted_names(fitted)}}
+
+    def _fit_copy(self, fit: Callable[..., None], X: Any, sample_weight: Any) -> Any:
+        """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
+        context = self._open_callbacks(X, sample_weight)
+        fitted = self._blank_copy()
+        fit(fitted, self, X, sample_weight)
+        self._adopt(fitted)
+        self._close_callbacks(context)
+        return self
 
     def _open_callbacks(self, X: Any, sample_weight: Any) -> Any:
         """The root context of scikit-learn's callbacks; None before scikit-learn 1.9."""
@@ -91,13 +95,14 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
         `owner` is the estimator that the user holds, to whom callbacks speak; `publish` gives fitted attributes.
         """
-        report = _Report(owner, publish, self.max_iter)
+        report = Report(owner, publish)
         settings = Settings(self.tol, self.max_iter, self._accelerator(problem.model), report.watch, self.n_jobs)
-        if start is not None:
-            found = run_one(problem, start, settings, rng, earlier)
-        else:
-            plan = short_starts(settings) if n_starts is None else full_starts(n_starts, settings)
-            found = search(problem, plan, settings, rng)
+        with one_blas_thread():
+            if start is not None:
+                found = run_one(problem, start, settings, rng, earlier)
+            else:
+                plan = short_starts(settings) if n_starts is None else full_starts(n_starts, settings)
+                found = search(problem, plan, settings, rng)
         report.close(found)
         return found
 
@@ -138,6 +143,51 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         if notes:
             warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=4)
 
+    def bic(self, X, *, sample_weight=None):
+        """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        return selection.bic(self, X, sample_weight=sample_weight)
+
+    def aic(self, X, *, sample_weight=None):
+        """Akaike's information criterion; lower is better. See :func:`emkit.selection.aic`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        return selection.aic(self, X, sample_weight=sample_weight)
+
+    def icl(self, X, *, sample_weight=None):
+        """Integrated completed likelihood; lower is better. See :func:`emkit.selection.icl`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        return selection.icl(self, X, sample_weight=sample_weight)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_emkit_version": version("emkit")}
 
@@ -154,70 +204,6 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
                 stacklevel=2,
             )
         super().__setstate__(state)
-
-
-class _Report:
-    """Tells callbacks and the log what the engine does; silent, and free of cost, where nobody listens."""
-
-    def __init__(self, owner: Any, publish: Callable[[Any], dict[str, Any]], max_iter: int) -> None:
-        self._owner = owner
-        self._publish = publish
-        self._verbose = int(owner.verbose)
-        self._root: Any = getattr(owner, "_callback_fit_ctx", None)
-        self._starts: dict[int, Any] = {}
-        if self._verbose and not logger.hasHandlers():
-            logger.addHandler(logging.StreamHandler(sys.stdout))
-            logger.setLevel(logging.INFO)
-
-    def watch(self, number: int) -> Callable[[Step, Any], bool] | None:
-        """What the engine is to call after each step of start `number`."""
-        context = self._start_context(number)
-        if context is None and self._verbose < 2:
-            return None
-
-        def watch(step: Step, params: Any) -> bool:
-            if self._verbose >= 2:
-                logger.info("start %d, %s %d: objective %.10g", number, step.phase, step.iteration, step.objective)
-            if context is None:
-                return False
-            attributes = lambda: self._publish(params)  # noqa: E731 - passed by keyword below
-            task = context.subcontext(task_name="iteration")
-            task.call_on_fit_task_begin(estimator=self._owner)
-            return bool(task.call_on_fit_task_end(estimator=self._owner, reconstruction_attributes=attributes))
-
-        return watch
-
-    def _start_context(self, number: int) -> Any:
-        if self._root is None or not getattr(self._owner, "_skl_callbacks", None):
-            return None
-        if number not in self._starts:
-            self._starts[number] = self._root.subcontext(task_name="start", task_id=number, max_subtasks=None)
-            self._starts[number].call_on_fit_task_begin(estimator=self._owner)
-        return self._starts[number]
-
-    def close(self, search: Search[Any, Any]) -> None:
-        for context in self._starts.values():
-            context.call_on_fit_task_end(estimator=self._owner)
-        if self._verbose:
-            for run in search.runs:
-                logger.info(
-                    "start %d: objective %.10g after %d steps%s%s",
-                    run.number,
-                    run.result.objective,
-                    run.result.n_iter,
-                    ", converged" if run.result.converged else "",
-                    f", {run.result.flaw}" if run.result.flaw else "",
-                )
-
-
-def history(runs: Sequence[Run[Any, Any]]) -> np.ndarray:
-    """One record for each iteration of each start."""
-    records = [
-        (run.number, step.iteration, step.objective, step.change, step.seconds, step.phase)
-        for run in runs
-        for step in run.result.history
-    ]
-    return np.array(records, dtype=HISTORY)
 
 
 def _fitted_names(estimator: Any) -> list[str]:

@@ -118,6 +118,7 @@ def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.
         If EM could not go on from any of the starts.
     """
     rngs = rng.spawn(plan.n_starts)
+    _ = problem.sample  # made before threads ask for it
     parallel = Parallel(n_jobs=settings.n_jobs, prefer="threads")
     draws = parallel(delayed(_try)(_draw, problem, number, rngs[number]) for number in range(plan.n_starts))
     distinct = _distinct(problem, _usable(draws))

@@ -9,7 +9,6 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, Transfor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import as_source, check_sample_weight
@@ -232,15 +231,6 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         """
         return self._fit_copy(fit_online, X, sample_weight)
 
-    def _fit_copy(self, fit, X, sample_weight):
-        """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
-        context = self._open_callbacks(X, sample_weight)
-        copy = self._blank_copy()
-        fit(copy, self, X, sample_weight)
-        self._adopt(copy)
-        self._close_callbacks(context)
-        return self
-
     def fit_predict(self, X, y=None, *, sample_weight=None):
         """Fit the mixture and give each row's most probable component; the same as ``fit(X).predict(X)``.
 
@@ -374,51 +364,6 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         noise = rng.standard_normal((n_samples, d))
         X = self.means_[y] + np.einsum("nij,nj->ni", roots[y], noise)
         return X.astype(self.means_.dtype), y
-
-    def bic(self, X, *, sample_weight=None):
-        """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training data.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        return selection.bic(self, X, sample_weight=sample_weight)
-
-    def aic(self, X, *, sample_weight=None):
-        """Akaike's information criterion; lower is better. See :func:`emkit.selection.aic`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training data.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        return selection.aic(self, X, sample_weight=sample_weight)
-
-    def icl(self, X, *, sample_weight=None):
-        """Integrated completed likelihood; lower is better. See :func:`emkit.selection.icl`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training data.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        return selection.icl(self, X, sample_weight=sample_weight)
 
     @property
     def _n_features_out(self):
