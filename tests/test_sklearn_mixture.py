@@ -4,6 +4,7 @@ They look its class up in their module, so patching that name is enough. Left ou
 """
 
 import pytest
+import sklearn
 from sklearn.mixture.tests import test_gaussian_mixture as theirs
 
 from emkit import EMGaussianMixture
@@ -23,6 +24,9 @@ LEFT_OUT = {
     "test_gaussian_mixture_array_api_compliance": "emkit takes NumPy arrays only",
     "test_gaussian_mixture_raises_where_array_api_not_implemented": "emkit takes NumPy arrays only",
 }
+
+if sklearn.__version__.startswith("1.6"):
+    LEFT_OUT["test_regularisation"] = "its message was another one then"
 
 globals().update(
     {name: test for name, test in vars(theirs).items() if name.startswith("test_") and name not in LEFT_OUT}
