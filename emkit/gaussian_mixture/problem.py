@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ..chunks import ArraySource, Source
 from ..description import Description
@@ -15,7 +16,7 @@ from .degenerate import collapsed, flaws, seed_anew
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 from .starts import Starts
 
-SAME = 0.02  # standard deviations of a feature, or share of the rows
+SAME = 0.02  # standard deviations of a feature, share of the rows, or log of a width
 Result = EMResult[GaussianMixtureParams, GaussianMixtureStats]
 
 
@@ -88,15 +89,16 @@ class MixtureProblem:
         return flaws(self.model, result.params, result.stats)
 
     def is_same(self, params: GaussianMixtureParams, other: GaussianMixtureParams) -> bool:
-        """Each component has a counterpart with about the same mean and weight."""
-        means = (p.gaussians.means / self.model.family.scale for p in (params, other))
-        distances = np.linalg.norm(np.subtract.outer(*means).diagonal(axis1=1, axis2=3), axis=2)
+        """Each component has a counterpart of about the same mean, weight and volume."""
+        one, two = params.gaussians, other.gaussians
+        distances = cdist(one.means / self.model.family.scale, two.means / self.model.family.scale)
         match = distances.argmin(axis=1)
-        return (
-            len(set(match)) == len(match)
-            and bool(distances.min(axis=1).max() < SAME)
-            and bool(np.abs(params.weights - other.weights[match]).max() < SAME)
+        differences = (
+            distances.min(axis=1),
+            params.weights - other.weights[match],
+            (one.log_norms - two.log_norms[match]) / self.model.family.n_features,
         )
+        return len(set(match)) == len(match) and all(np.abs(part).max() < SAME for part in differences)
 
     def repair(self, result: Result, rng: np.random.Generator) -> GaussianMixtureParams | None:
         which = collapsed(self.model, result.params, result.stats)
