@@ -1,6 +1,7 @@
 """Sphinx configuration. Neither the build nor the pages need a network: no intersphinx, no remote fonts or scripts."""
 
 import html
+import re
 from importlib.metadata import version as installed_version
 
 from docutils import nodes
@@ -35,7 +36,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"quickstart\.py",
+    "ignore_pattern": r"(quickstart|poisson_mixture)\.py",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
@@ -86,6 +87,16 @@ def skip_inherited_from_sklearn(app, what, name, obj, skip, options):
     return True if module.startswith("sklearn.") else None
 
 
+def plain_where_no_target(app, what, name, obj, options, lines):
+    """Show as text what would be a reference to nothing: `n_iter_` in a type, [1]_ with the reference in the module."""
+    cited = set(re.findall(r"^\s*\.\. \[(\d+)\]", "\n".join(lines), flags=re.MULTILINE))
+    for index, line in enumerate(lines):
+        if re.match(r"\w+ : ", line):
+            lines[index] = line = re.sub(r"(?<!`)\b(\w+_)(?=[,)])", r"``\1``", line)
+        lines[index] = re.sub(r"\[(\d+)\]_", lambda m: m[0] if m[1] in cited else f"[{m[1]}]", line)
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", inline_renderers=(visit_math, None), block_renderers=(visit_math_block, None))
     app.connect("autodoc-skip-member", skip_inherited_from_sklearn)
+    app.connect("autodoc-process-docstring", plain_where_no_target, priority=1)  # before numpydoc
