@@ -138,28 +138,29 @@ class EMPoissonMixture(DensityMixin, EMEstimator):
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None):
-        context = self._open_callbacks(X, sample_weight)
-        fitted = self._blank_copy()
-        fitted._check_shared_params()
-        source, _ = as_source(fitted, X, sample_weight, reset=True)
-        problem = PoissonMixtureProblem(PoissonMixtureModel(self.n_components), source)
-        rng = self._random_generator()
-        search = fitted._search(problem, check_n_init(self.n_init), rng, self, self._attributes)
-        for name, value in self._attributes(search.best.result.params).items():
-            setattr(fitted, name, value)
-        fitted._record(search, problem.model)
-        self._adopt(fitted)  # only now, so that a failed fit leaves the earlier one
-        self._close_callbacks(context)
-        return self
-
-    def _attributes(self, params):
-        return {"weights_": params.weights, "rates_": params.rates}
+        return self._fit_copy(_fit, X, sample_weight)
 
     def score_samples(self, X):
         check_is_fitted(self)
         source, _ = as_source(self, X, reset=False)
         model, params = PoissonMixtureModel(self.n_components), PoissonMixtureParams(self.weights_, self.rates_)
         return np.concatenate([logsumexp(model.log_joint(params, rows), axis=1) for rows in source])
+
+
+def _fit(fitted, owner, X, sample_weight):
+    """Fit `fitted`, a blank copy of `owner`, which takes over its attributes only at the end."""
+    fitted._check_shared_params()
+    source, _ = as_source(fitted, X, sample_weight, reset=True)
+    problem = PoissonMixtureProblem(PoissonMixtureModel(fitted.n_components), source)
+    n_starts, rng = check_n_init(fitted.n_init), fitted._random_generator()
+    search = fitted._search(problem, n_starts, rng, owner, _attributes)
+    for name, value in _attributes(search.best.result.params).items():
+        setattr(fitted, name, value)
+    fitted._record(search, problem.model)
+
+
+def _attributes(params):
+    return {"weights_": params.weights, "rates_": params.rates}
 
 
 def check_model(X):
