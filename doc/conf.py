@@ -47,6 +47,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"emkit {release}"
 html_static_path = ["_static"]
 html_css_files = ["emkit.css"]
+html_sidebars = {page: [] for page in ("when_em_fails", "architecture", "add_a_model", "changelog")}  # no pages below
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -58,10 +59,20 @@ html_theme_options = {
 html_math_renderer = "mathml"  # the default, MathJax, is fetched from the web by the reader's browser
 
 
+# Browsers set the name of a function without the spaces that TeX puts around it.
+NAMED_FUNCTION = re.compile(r"<mi>(log|exp)</mi>\s*<mo>(?:&ApplyFunction;|\u2061)</mo>(\s*<mo[^>]*>\()?")
+
+
+def spaced(match):
+    """The name as an operator, with a thin space before it and, unless a bracket follows, after it."""
+    name, bracket = match[1], match[2] or ""
+    return f'<mo lspace="0.17em" rspace="{0 if bracket else 0.17}em">{name}</mo>{bracket}'
+
+
 def to_mathml(node, *, as_block):
     """MathML of a formula; a LaTeX command unknown to docutils is a warning at its place, so that -W names it."""
     try:
-        return tex2mathml(node.astext(), as_block=as_block)
+        return NAMED_FUNCTION.sub(spaced, tex2mathml(node.astext(), as_block=as_block))
     except MathError as error:
         logger.warning("%s in the formula %s", error, node.astext(), location=node)
         return html.escape(node.astext())

@@ -20,15 +20,13 @@ start = {"weights_init": [0.5, 0.5], "means_init": [[160], [175]], "precisions_i
 # -------------
 # ``max_iter=n, tol=0, accelerate=False`` is n textbook steps. The last columns are the responsibilities of the second
 # component for the heights 152, 168 and 185.
-print("steps  log-likelihood   means          sd         weights    r(152) r(168) r(185)")
+print("steps  log-lik.   means          sd         weights    r(152) r(168) r(185)")
 for n in (0, 1, 2, 10, 50, 100, 120, 150, 200):
     mixture = EMGaussianMixture(2, **start, max_iter=n, tol=0, accelerate=False).fit(X)
     (m1, m2), (s1, s2), (w1, w2) = mixture.means_[:, 0], mixture.covariances_.ravel() ** 0.5, mixture.weights_
     resp = mixture.predict_proba([[152], [168], [185]])[:, 1]
-    print(
-        f"{n:5d} {mixture.objective_:15.5f}   {m1:.2f} {m2:.2f}  {s1:.2f} {s2:.2f}  {w1:.3f} {w2:.3f}  "
-        f"{resp[0]:.4f} {resp[1]:.4f} {resp[2]:.4f}"
-    )
+    print(f"{n:5d} {mixture.objective_:.5f}  {m1:.2f} {m2:.2f}  {s1:.2f} {s2:.2f}  {w1:.3f} {w2:.3f}", end="")
+    print("   {:.4f} {:.4f} {:.4f}".format(*resp))
 
 # %%
 # To the end
@@ -54,6 +52,6 @@ early = EMGaussianMixture(2, **start, max_iter=2, tol=0, accelerate=False).fit(X
 right.plot(x, np.exp(early.score_samples(x)), label="after 2 steps")
 right.plot(x, np.exp(textbook.score_samples(x)), label="at the maximum")
 right.plot(X, np.zeros_like(X), "k|", markersize=12)
-right.set(xlabel="height (cm)", ylabel="density")
-right.legend()
+right.set(xlabel="height (cm)", ylabel="density", ylim=(None, 0.05))
+right.legend(loc="upper left")
 plt.show()

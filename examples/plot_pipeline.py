@@ -52,5 +52,6 @@ for kind, marker in zip(options["emgaussianmixture__covariance_type"], "os^", st
 plt.axhline(alone, color="0.4", linestyle="--", label="13 columns, no mixture")
 plt.xlabel("components")
 plt.ylabel("accuracy on held-out folds")
+plt.xticks(options["emgaussianmixture__n_components"])
 plt.legend()
 plt.show()
