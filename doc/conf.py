@@ -99,7 +99,12 @@ def skip_inherited_from_sklearn(app, what, name, obj, skip, options):
 
 
 def plain_where_no_target(app, what, name, obj, options, lines):
-    """Show as text what would be a reference to nothing: `n_iter_` in a type, [1]_ with the reference in the module."""
+    """Show as text what would be a reference to nothing: `n_iter_` in a type, [1]_ with the reference in the module.
+
+    In the first line, which tables of contents repeat elsewhere, a reference is left out.
+    """
+    if lines:
+        lines[0] = re.sub(r" \(\[\d+\]_\)", "", lines[0])
     cited = set(re.findall(r"^\s*\.\. \[(\d+)\]", "\n".join(lines), flags=re.MULTILINE))
     for index, line in enumerate(lines):
         if re.match(r"\w+ : ", line):
