@@ -108,7 +108,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _accelerator(self, model: Any) -> Callable[[], Accelerator | None]:
         kind = self.accelerate
-        if not kind or not model.can_accelerate:
+        if not kind or not getattr(model, "can_accelerate", False):
             return lambda: None
         return partial({"auto": Adaptive, "anderson": Anderson, "squarem": Squarem}[kind], model)
 

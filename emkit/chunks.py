@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 CHUNK_ROWS = 10_000
+
+
+class RowsWithGaps(NamedTuple):
+    """Rows with a missing value, as the kernels need them; the rows of a pattern lie together."""
+
+    place: np.ndarray  # (n,): where the rows stand in their chunk
+    X: np.ndarray  # (n, d) float64
+    starts: np.ndarray  # (p + 1,) intp: where each pattern begins
+    observed: np.ndarray  # (p, d) uint8: 1 where a pattern has a value
+    weight: np.ndarray  # (n,) float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +60,20 @@ class Rows:
         return self.take(np.flatnonzero(keep))
 
     @cached_property
-    def patterns(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows with missing values by what is missing: (observed columns, row indices) of each pattern."""
-        if not self.has_missing:
-            return []
-        observed = ~np.isnan(self.X[self.missing])
-        keys, group = np.unique(np.packbits(observed, axis=1), axis=0, return_inverse=True)
-        by_group = np.argsort(group.ravel(), kind="stable")
-        pieces = np.split(by_group, np.cumsum(np.bincount(group.ravel(), minlength=len(keys)))[:-1])
-        return [(np.flatnonzero(observed[piece[0]]), self.missing[piece]) for piece in pieces]
+    def gaps(self) -> RowsWithGaps:
+        """The rows with a missing value, sorted by what is missing."""
+        X = self.X[self.missing].astype(np.float64)
+        keys = np.packbits(~np.isnan(X), axis=1)
+        patterns, group = np.unique(keys, axis=0, return_inverse=True)
+        order = np.argsort(group.ravel(), kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(group.ravel(), minlength=len(patterns)))])
+        return RowsWithGaps(
+            place=self.missing[order],
+            X=X[order],
+            starts=starts.astype(np.intp),
+            observed=np.unpackbits(patterns, axis=1, count=X.shape[1]),
+            weight=self.weight[self.missing][order].astype(np.float64),
+        )
 
     def take(self, index: np.ndarray) -> Rows:
         return Rows(self.X[index], self.weight[index])

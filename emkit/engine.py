@@ -76,10 +76,13 @@ class EMModel(Protocol[Params, S]):
 class VectorModel(EMModel[Params, S], Protocol[Params, S]):
     """A model whose parameters map to and from an unconstrained vector (p,), as acceleration needs.
 
-    `from_vector` takes what the vector does not hold (fixed parameters) from `params`; None if no parameters answer to
-    the vector, as when an extrapolation went out of range.
+    `can_accelerate` is false where steps move in jumps, so that nothing can be extrapolated. `from_vector` takes what
+    the vector does not hold (fixed parameters) from `params`; None if no parameters answer to the vector, as when an
+    extrapolation went out of range.
     """
 
+    @property
+    def can_accelerate(self) -> bool: ...
     def to_vector(self, params: Params) -> np.ndarray: ...
     def from_vector(self, vector: np.ndarray, params: Params) -> Params | None: ...
 

@@ -36,19 +36,25 @@ def test_missing_values_against_brute_force(seed, n, d, share):
     by_pattern = {}
     for i in missing:
         by_pattern.setdefault(tuple(np.flatnonzero(~np.isnan(rows.X[i]))), []).append(i)
-    assert len(rows.patterns) == len(by_pattern)
-    assert {tuple(observed): index.tolist() for observed, index in rows.patterns} == by_pattern
+    gaps = rows.gaps
+    pieces = np.split(gaps.place, gaps.starts[1:-1])
+    found = {
+        tuple(np.flatnonzero(seen)): part.tolist() for seen, part in zip(gaps.observed, pieces, strict=bool(missing))
+    }
+    assert found == by_pattern
+    assert_array_equal(gaps.X, rows.X[gaps.place])
+    assert_array_equal(gaps.weight, rows.weight[gaps.place])
 
 
 def test_rows_without_missing_values_are_not_copied():
     rows = random_rows(0, 10, 3, 0.0)
     assert rows.complete_part is rows
-    assert rows.patterns == []
+    assert len(rows.gaps.place) == len(rows.gaps.observed) == 0
 
 
 def test_missing_values_are_looked_up_once():
     rows = random_rows(0, 10, 3, 0.5)
-    assert rows.patterns is rows.patterns
+    assert rows.gaps is rows.gaps
     assert rows.complete_part is rows.complete_part
 
 

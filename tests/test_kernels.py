@@ -468,3 +468,66 @@ def test_factorise_takes_narrow_matrices():
     failed, out = factorise_by(kernels, 1e-16 * spd(2, 3, np.random.default_rng(0)), np.ones(3))
     assert failed == -1
     assert np.isfinite(out[2]).all()
+
+
+def gappy_problem(n, d, k, seed):
+    """Rows sorted by pattern, one pattern without any value and one with all."""
+    rng = np.random.default_rng(seed)
+    n_patterns = min(n, 5)
+    observed = (rng.random((n_patterns, d)) < 0.6).astype(np.uint8)
+    observed[0] = 0
+    observed[-1] = 1
+    starts = np.concatenate([[0], np.sort(rng.integers(0, n + 1, n_patterns - 1)), [n]]).astype(np.intp)
+    X = 3 * rng.standard_normal((n, d))
+    for begin, end, pattern in zip(starts[:-1], starts[1:], observed, strict=True):
+        X[begin:end, pattern == 0] = np.nan
+    means, covariances = rng.standard_normal((k, d)), spd(k, d, rng)
+    return (X, starts, observed), rng.random(n) * (rng.random(n) < 0.9), means, covariances, rng.standard_normal(k)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize(("n", "d", "k"), [(1, 1, 1), (7, 2, 3), (33, 3, 1), (100, 5, 4), (257, 8, 17), (64, 21, 2)])
+def test_rows_with_gaps(n, d, k, hard):
+    rows, weight, means, covariances, constants = gappy_problem(n, d, k, seed=n)
+    densities, statistics = [], []
+    for module in (kernels, reference):
+        out = np.full((n, k), np.nan)
+        module.log_density_missing(*rows, means, covariances, constants, out)
+        densities.append(out)
+        added = np.ones(k), np.ones((k, d)), np.ones((k, d, d))
+        objective = module.em_step_missing(*rows, weight, means, covariances, constants, hard, *added)
+        given_resp = np.random.default_rng(0).random((n, k))
+        more = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+        module.moments_missing(*rows, given_resp, means, covariances, *more)
+        statistics.append((objective, *added, *more))
+    assert_allclose(densities[0], densities[1], rtol=1e-9, atol=1e-9)
+    for actual, expected in zip(*statistics, strict=True):
+        assert_allclose(actual, expected, rtol=1e-8, atol=1e-8 * (1 + np.abs(expected).max()))
+
+
+def test_rows_without_a_gap_are_as_complete_ones():
+    rng = np.random.default_rng(0)
+    n, d, k = 101, 4, 3
+    X, weight, means, covariances = (
+        rng.standard_normal((n, d)),
+        rng.random(n),
+        rng.standard_normal((k, d)),
+        spd(k, d, rng),
+    )
+    _, (_, _, factors, log_dets, _) = factorise_by(kernels, covariances, np.ones(d))
+    pattern = np.array([0, n], dtype=np.intp), np.ones((1, d), dtype=np.uint8)
+    with_gaps, complete = ((np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))) for _ in range(2))
+    one = kernels.em_step_missing(X, *pattern, weight, means, covariances, np.zeros(k), False, *with_gaps)
+    constants = log_dets - 0.5 * d * np.log(2 * np.pi)
+    other = kernels.em_step_full(X, weight, means, factors, constants, False, *complete)
+    assert one == pytest.approx(other, rel=1e-12)
+    for actual, expected in zip(with_gaps, complete, strict=True):
+        assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_gaps_in_a_singular_covariance_are_an_error():
+    pattern = np.array([0, 1], dtype=np.intp), np.array([[1, 1, 0]], dtype=np.uint8)
+    with pytest.raises(ValueError, match="not positive definite"):
+        kernels.log_density_missing(
+            np.zeros((1, 3)), *pattern, np.zeros((1, 3)), np.ones((1, 3, 3)), np.zeros(1), np.empty((1, 1))
+        )

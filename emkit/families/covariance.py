@@ -99,8 +99,12 @@ class Covariance(ABC):
     def zero_scatter(self, k: int, d: int) -> np.ndarray: ...
 
     @abstractmethod
-    def add_scatter(self, difference: np.ndarray, resp: np.ndarray, spread: np.ndarray | None, out: np.ndarray) -> None:
-        """Add sum_i r_i (x_i x_i^T + spread) to `out`; x (k, n, d), r (k, n), spread (k, d, d) or None for zero."""
+    def add_scatter(self, difference: np.ndarray, resp: np.ndarray, out: np.ndarray) -> None:
+        """Add sum_i r_i x_i x_i^T to `out`; x (k, n, d), r (k, n)."""
+
+    @abstractmethod
+    def add_matrices(self, matrices: np.ndarray, out: np.ndarray) -> None:
+        """Add scatter matrices of the components (k, d, d), of which the lower triangle counts."""
 
     @abstractmethod
     def scatter_about(self, scatter: np.ndarray, counts: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -208,11 +212,11 @@ class _Dense(Covariance):
     def dense(self, covariances, k, d):
         return np.broadcast_to(self._matrices(covariances), (k, d, d))
 
-    def add_scatter(self, difference, resp, spread, out):
-        products = (difference * resp[:, :, None]).swapaxes(1, 2) @ difference
-        if spread is not None:
-            products += resp.sum(axis=1)[:, None, None] * spread
-        out += products.sum(axis=0) if self.shared else products
+    def add_scatter(self, difference, resp, out):
+        self.add_matrices((difference * resp[:, :, None]).swapaxes(1, 2) @ difference, out)
+
+    def add_matrices(self, matrices, out):
+        out += matrices.sum(axis=0) if self.shared else matrices
 
     def log_density(self, X, means, factors, constants, out):
         kernels.log_density_full(X, means, factors, constants, out)
@@ -341,10 +345,11 @@ class Diag(Covariance):
     def zero_scatter(self, k, d):
         return np.zeros((k, d))
 
-    def add_scatter(self, difference, resp, spread, out):
+    def add_scatter(self, difference, resp, out):
         out += (resp[:, None] @ difference**2)[:, 0]
-        if spread is not None:
-            out += resp.sum(axis=1)[:, None] * np.diagonal(spread, axis1=1, axis2=2)
+
+    def add_matrices(self, matrices, out):
+        out += np.diagonal(matrices, axis1=1, axis2=2)
 
     def scatter_about(self, scatter, counts, shift):
         return scatter - counts[:, None] * shift**2

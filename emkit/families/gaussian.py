@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import kernels
 from ..chunks import Rows
 from .covariance import Covariance
-from .missing import conditional
 
 LOG_2PI = math.log(2 * math.pi)
 MOMENT_ROWS = 500  # at a time, where (k, n, d) arrays are made
@@ -76,9 +76,13 @@ class GaussianFamily:
         """log N(x; mu_k, S_k) of what is observed of each row, (n, k) in the dtype of the data; 0 for nothing."""
         out = np.empty((len(rows), self.n_components), dtype=self.dtype)
         self.covariance.log_density(rows.X, *self._kernel_params(params, params.log_norms), out)
-        for observed, index in rows.patterns:
-            law = conditional(params.means, self._dense(params), observed)
-            out[index] = law.log_density(rows.X[np.ix_(index, observed)])
+        if rows.has_missing:
+            gaps = rows.gaps
+            partial = np.empty((len(gaps.X), self.n_components))
+            X, starts, observed, means, covariances = self._with_gaps(params, rows)
+            none_added = np.zeros(self.n_components)
+            kernels.log_density_missing(X, starts, observed, means, covariances, none_added, partial)
+            out[gaps.place] = partial
         return out
 
     def e_step(self, params: GaussianParams, log_weights: np.ndarray, rows: Rows, hard: bool) -> tuple[float, Moments]:
@@ -90,12 +94,13 @@ class GaussianFamily:
         objective = self.covariance.e_step(
             rows.complete_part, *self._kernel_params(params, log_weights + params.log_norms), hard, *moments
         )
-        for observed, index in rows.patterns:
-            law = conditional(params.means, self._dense(params), observed)
-            x = rows.X[np.ix_(index, observed)]
-            resp, gain = assign(law.log_density(x) + log_weights, rows.weight[index], hard)
-            objective += gain
-            self._add(moments, resp, law.expected_differences(x), law.spread())
+        if rows.has_missing:
+            X, starts, observed, means, covariances = self._with_gaps(params, rows)
+            scatters = np.zeros_like(covariances)
+            objective += kernels.em_step_missing(
+                X, starts, observed, rows.gaps.weight, means, covariances, log_weights, hard, *moments[:2], scatters
+            )
+            self.covariance.add_matrices(scatters, moments.scatter)
         return objective, moments
 
     def moments(self, params: GaussianParams, rows: Rows, resp: np.ndarray) -> Moments:
@@ -105,22 +110,21 @@ class GaussianFamily:
         kept = np.delete(resp, rows.missing, axis=0) if rows.has_missing else resp
         for start in range(0, len(complete), MOMENT_ROWS):
             part = slice(start, start + MOMENT_ROWS)
-            self._add(moments, kept[part], complete.X[part] - params.means[:, None], None)
-        for observed, index in rows.patterns:
-            law = conditional(params.means, self._dense(params), observed)
-            x = rows.X[np.ix_(index, observed)]
-            self._add(moments, resp[index], law.expected_differences(x), law.spread())
+            difference = complete.X[part] - params.means[:, None]  # (k, n, d)
+            moments.counts[:] += kept[part].sum(axis=0)
+            moments.sums[:] += (kept[part].T[:, None] @ difference)[:, 0]
+            self.covariance.add_scatter(difference, kept[part].T, moments.scatter)
+        if rows.has_missing:
+            X, starts, observed, means, covariances = self._with_gaps(params, rows)
+            scatters = np.zeros_like(covariances)
+            given = np.ascontiguousarray(resp[rows.gaps.place], np.float64)
+            kernels.moments_missing(X, starts, observed, given, means, covariances, *moments[:2], scatters)
+            self.covariance.add_matrices(scatters, moments.scatter)
         return moments
 
     def no_moments(self) -> Moments:
         k, d = self.n_components, self.n_features
         return Moments(np.zeros(k), np.zeros((k, d)), self.covariance.zero_scatter(k, d))
-
-    def _add(self, moments: Moments, resp: np.ndarray, difference: np.ndarray, spread: np.ndarray | None) -> None:
-        """Add rows with responsibilities (n, k), differences from the means (k, n, d) and covariances (k, d, d)."""
-        moments.counts[:] += resp.sum(axis=0)
-        moments.sums[:] += (resp.T[:, None] @ difference)[:, 0]
-        self.covariance.add_scatter(difference, resp.T, spread, moments.scatter)
 
     def m_step(self, moments: Moments, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> GaussianParams:
         """Maximum likelihood under the floor; a component without rows stays as it was."""
@@ -175,20 +179,15 @@ class GaussianFamily:
         )
         return means, factors, constants
 
+    def _with_gaps(
+        self, params: GaussianParams, rows: Rows
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What the kernels for rows with missing values take first."""
+        gaps = rows.gaps
+        return gaps.X, gaps.starts, gaps.observed, params.means, np.ascontiguousarray(self._dense(params))
+
     def _dense(self, params: GaussianParams) -> np.ndarray:
         return self.covariance.dense(params.covariances, self.n_components, self.n_features)
-
-
-def assign(log_joint: np.ndarray, weight: np.ndarray, hard: bool) -> tuple[np.ndarray, float]:
-    """Weighted responsibilities (n, k) of log joint densities, and the weighted sum of what the rows contribute."""
-    if hard:
-        best = log_joint.argmax(axis=1)
-        resp = np.zeros_like(log_joint)
-        resp[np.arange(len(resp)), best] = weight
-        return resp, float(weight @ log_joint.max(axis=1))
-    log_norm, resp = posterior(log_joint)
-    resp *= weight[:, None]
-    return resp, float(weight @ log_norm)
 
 
 def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -99,7 +99,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         Free parameters, for BIC and AIC.
     history_ : ndarray, structured
         A record for each iteration of each start: start, iteration, objective (total), change, seconds (since the
-        start began), phase ("start", "short", "em", "anderson" or "squarem").
+        start began), phase ("start", "em", "anderson", "squarem"; "sample" for steps on a sample of the rows).
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

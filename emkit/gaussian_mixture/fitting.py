@@ -142,7 +142,7 @@ def _given_weights(value: Any, k: int) -> np.ndarray:
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(
             "weights_init: The parameter 'weights' should be in the range [0, 1], but got"
-            f" max value {weights.min():.5f}, min value {weights.max():.5f}"
+            f" min value {weights.min():.5f}, max value {weights.max():.5f}"
         )
     if not np.isclose(weights.sum(), 1, atol=1e-6):
         raise ValueError(

@@ -4,6 +4,24 @@
 other.
 """
 
-from ._kernels import em_step_diag, em_step_full, factorise, log_density_diag, log_density_full
+from ._kernels import (
+    em_step_diag,
+    em_step_full,
+    em_step_missing,
+    factorise,
+    log_density_diag,
+    log_density_full,
+    log_density_missing,
+    moments_missing,
+)
 
-__all__ = ["em_step_diag", "em_step_full", "factorise", "log_density_diag", "log_density_full"]
+__all__ = [
+    "em_step_diag",
+    "em_step_full",
+    "em_step_missing",
+    "factorise",
+    "log_density_diag",
+    "log_density_full",
+    "log_density_missing",
+    "moments_missing",
+]

@@ -21,6 +21,7 @@ typedef struct {
 #define EM_DOUBLE 1
 #include "_real.h"
 #include "_gaussian.h"
+#include "_missing.h"
 #undef EM_DOUBLE
 
 #define EM_DOUBLE 0

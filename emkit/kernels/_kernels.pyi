@@ -49,3 +49,36 @@ def factorise(
     log_dets: NDArray[np.float64],
     traces: NDArray[np.float64],
 ) -> int: ...
+def log_density_missing(
+    X: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    observed: NDArray[np.uint8],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    constants: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None: ...
+def em_step_missing(
+    X: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    observed: NDArray[np.uint8],
+    weight: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    constants: NDArray[np.float64],
+    hard: bool,
+    counts: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    scatters: NDArray[np.float64],
+) -> float: ...
+def moments_missing(
+    X: NDArray[np.float64],
+    starts: NDArray[np.intp],
+    observed: NDArray[np.uint8],
+    resp: NDArray[np.float64],
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    scatters: NDArray[np.float64],
+) -> None: ...

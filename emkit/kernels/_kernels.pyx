@@ -21,6 +21,16 @@ cdef extern from "_kernels.h" nogil:
     ptrdiff_t factorise_f64(ptrdiff_t k, int d, double *covariances, const double *scale, double *lowers,
                             double *factors, double *log_dets, double *traces)
 
+    ctypedef struct gappy_rows:
+        ptrdiff_t n_patterns
+        const ptrdiff_t *starts
+        const unsigned char *observed
+        const double *X
+
+    int gappy_rows_f64(gappy_rows data, const double *weight, const double *resp, int d, int k, const double *means,
+                       const double *covariances, const double *constants, int hard, double *out, double *objective,
+                       double *counts, double *sums, double *scatters)
+
     int log_density_full_f64(rows data, int d, int k, const double *means, const double *factors, int shared,
                              const double *constants, double *out)
     int log_density_full_f32(rows data, int d, int k, const float *means, const float *factors, int shared,
@@ -52,9 +62,11 @@ cdef inline rows rows_of(const real[:, :] X) noexcept nogil:
     return data
 
 
-cdef inline int check_memory(int status) except -1:
-    if status != 0:
+cdef inline int check_status(int status) except -1:
+    if status == -1:
         raise MemoryError("no memory for the work space of a kernel")
+    if status == -2:
+        raise ValueError("a covariance is not positive definite")
     return 0
 
 
@@ -72,7 +84,7 @@ def log_density_full(const real[:, :] X, const real[:, ::1] means, const real[:,
         else:
             status = log_density_full_f32(data, d, k, &means[0, 0], &factors[0, 0, 0], shared, &constants[0],
                                           &out[0, 0])
-    check_memory(status)
+    check_status(status)
 
 
 def log_density_diag(const real[:, :] X, const real[:, ::1] means, const real[:, ::1] scales,
@@ -87,7 +99,7 @@ def log_density_diag(const real[:, :] X, const real[:, ::1] means, const real[:,
             status = log_density_diag_f64(data, d, k, &means[0, 0], &scales[0, 0], &constants[0], &out[0, 0])
         else:
             status = log_density_diag_f32(data, d, k, &means[0, 0], &scales[0, 0], &constants[0], &out[0, 0])
-    check_memory(status)
+    check_status(status)
 
 
 def em_step_full(const real[:, :] X, const real[::1] weight, const real[:, ::1] means,
@@ -106,7 +118,7 @@ def em_step_full(const real[:, :] X, const real[::1] weight, const real[:, ::1] 
         else:
             status = em_step_full_f32(data, &weight[0], d, k, &means[0, 0], &factors[0, 0, 0], shared,
                                       &constants[0], hard, &objective, &counts[0], &sums[0, 0], &scatters[0, 0, 0])
-    check_memory(status)
+    check_status(status)
     return objective
 
 
@@ -126,7 +138,7 @@ def em_step_diag(const real[:, :] X, const real[::1] weight, const real[:, ::1] 
         else:
             status = em_step_diag_f32(data, &weight[0], d, k, &means[0, 0], &scales[0, 0], &constants[0], hard,
                                       &objective, &counts[0], &sums[0, 0], &squares[0, 0])
-    check_memory(status)
+    check_status(status)
     return objective
 
 
@@ -138,3 +150,54 @@ def factorise(double[:, :, ::1] covariances, const double[::1] scale, double[:, 
         failed = factorise_f64(k, d, &covariances[0, 0, 0], &scale[0], &lowers[0, 0, 0], &factors[0, 0, 0],
                                &log_dets[0], &traces[0])
     return failed
+
+
+cdef inline gappy_rows gappy_rows_of(const double[:, ::1] X, const ptrdiff_t[::1] starts,
+                                     const unsigned char[:, ::1] observed) noexcept nogil:
+    cdef gappy_rows data
+    data.n_patterns = observed.shape[0]
+    data.starts = &starts[0]
+    data.observed = &observed[0, 0]
+    data.X = &X[0, 0]
+    return data
+
+
+def log_density_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, const unsigned char[:, ::1] observed,
+                        const double[:, ::1] means, const double[:, :, ::1] covariances,
+                        const double[::1] constants, double[:, ::1] out):
+    cdef int d = X.shape[1], k = means.shape[0], status
+    if X.shape[0] == 0:
+        return
+    with nogil:
+        status = gappy_rows_f64(gappy_rows_of(X, starts, observed), NULL, NULL, d, k, &means[0, 0],
+                                &covariances[0, 0, 0], &constants[0], 0, &out[0, 0], NULL, NULL, NULL, NULL)
+    check_status(status)
+
+
+def em_step_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, const unsigned char[:, ::1] observed,
+                    const double[::1] weight, const double[:, ::1] means, const double[:, :, ::1] covariances,
+                    const double[::1] constants, bint hard, double[::1] counts, double[:, ::1] sums,
+                    double[:, :, ::1] scatters):
+    cdef int d = X.shape[1], k = means.shape[0], status
+    cdef double objective = 0.0
+    if X.shape[0] == 0:
+        return 0.0
+    with nogil:
+        status = gappy_rows_f64(gappy_rows_of(X, starts, observed), &weight[0], NULL, d, k, &means[0, 0],
+                                &covariances[0, 0, 0], &constants[0], hard, NULL, &objective, &counts[0],
+                                &sums[0, 0], &scatters[0, 0, 0])
+    check_status(status)
+    return objective
+
+
+def moments_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, const unsigned char[:, ::1] observed,
+                    const double[:, ::1] resp, const double[:, ::1] means, const double[:, :, ::1] covariances,
+                    double[::1] counts, double[:, ::1] sums, double[:, :, ::1] scatters):
+    cdef int d = X.shape[1], k = means.shape[0], status
+    if X.shape[0] == 0:
+        return
+    with nogil:
+        status = gappy_rows_f64(gappy_rows_of(X, starts, observed), NULL, &resp[0, 0], d, k, &means[0, 0],
+                                &covariances[0, 0, 0], &means[0, 0], 0, NULL, NULL, &counts[0], &sums[0, 0],
+                                &scatters[0, 0, 0])
+    check_status(status)

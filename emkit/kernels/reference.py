@@ -7,6 +7,7 @@ Like the kernels, they trust their input: shapes, dtypes, no NaN, at least one f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -220,3 +221,130 @@ def factorise(
         log_dets[c] = np.log(np.diag(factors[c])).sum()
         traces[c] = (inverse**2).sum()
     return -1
+
+
+def log_density_missing(
+    X: Double,
+    starts: NDArray[np.intp],
+    observed: NDArray[np.uint8],
+    means: Double,
+    covariances: Double,
+    constants: Double,
+    out: Double,
+) -> None:
+    r"""Log-densities of what is observed of each row.
+
+    .. math:: out_{ic} = constants_c + \log N(x_{i,o}; means_{c,o}, \Sigma_{c,oo})
+
+    with o the observed features of the row's pattern; the square is capped at 1e300.
+
+    Parameters
+    ----------
+    X : float64 (n, d)
+        Rows sorted by pattern; what is not observed is not read.
+    starts : intp (p + 1,)
+        Rows of pattern j are those from starts[j] to starts[j + 1] - 1.
+    observed : uint8 (p, d)
+        1 where a pattern has a value. None at all is allowed: the density is then 1.
+    means : float64 (k, d)
+    covariances : float64 (k, d, d)
+        Symmetric.
+    constants : float64 (k,)
+        What is added, usually log weights.
+    out : float64 (n, k)
+        Overwritten.
+
+    Raises
+    ------
+    ValueError
+        If the observed part of a covariance is not positive definite.
+    """
+    for rows, seen, _ in _by_pattern(starts, observed):
+        for c, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+            within = covariance[np.ix_(seen, seen)]
+            diff = X[rows][:, seen] - mean[seen]
+            square = np.minimum(np.einsum("ij,ji->i", diff, np.linalg.solve(within, diff.T)), 1e300)
+            out[rows, c] = constants[c] - 0.5 * (square + np.linalg.slogdet(2 * np.pi * within)[1])
+
+
+def em_step_missing(
+    X: Double,
+    starts: NDArray[np.intp],
+    observed: NDArray[np.uint8],
+    weight: Double,
+    means: Double,
+    covariances: Double,
+    constants: Double,
+    hard: bool,
+    counts: Double,
+    sums: Double,
+    scatters: Double,
+) -> float:
+    """`em_step_full` for rows with missing features: `moments_missing` under the responsibilities of `assign`.
+
+    Parameters
+    ----------
+    X, starts, observed, means, covariances, constants
+        As for `log_density_missing`.
+    weight, hard, counts, sums, scatters
+        As for `em_step_full`; one scatter matrix for each component.
+
+    Returns
+    -------
+    float
+        Natural log, summed over the rows; 0.0 for no rows.
+    """
+    log_joint = np.empty((len(X), len(means)))
+    log_density_missing(X, starts, observed, means, covariances, constants, log_joint)
+    objective, resp = assign(log_joint, weight, hard)
+    moments_missing(X, starts, observed, resp, means, covariances, counts, sums, scatters)
+    return objective
+
+
+def moments_missing(
+    X: Double,
+    starts: NDArray[np.intp],
+    observed: NDArray[np.uint8],
+    resp: Double,
+    means: Double,
+    covariances: Double,
+    counts: Double,
+    sums: Double,
+    scatters: Double,
+) -> None:
+    r"""ADD expected statistics of rows with missing features m, given their observed ones o.
+
+    .. math:: E[\delta_m] = \Sigma_{mo} \Sigma_{oo}^{-1} \delta_o,
+       \quad Cov[\delta_m] = \Sigma_{mm} - \Sigma_{mo} \Sigma_{oo}^{-1} \Sigma_{om}
+
+    Both enter the scatter, :math:`E[\delta \delta^T] = E[\delta] E[\delta]^T + Cov[\delta]`, after Ghahramani and
+    Jordan (1994).
+
+    Parameters
+    ----------
+    X, starts, observed, means, covariances
+        As for `log_density_missing`.
+    resp : float64 (n, k)
+        Responsibilities times weights.
+    counts, sums, scatters
+        As for `em_step_full`.
+    """
+    for rows, seen, gaps in _by_pattern(starts, observed):
+        for c, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+            regression = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[np.ix_(seen, gaps)]).T
+            diff = np.zeros((rows.stop - rows.start, len(mean)))
+            diff[:, seen] = X[rows][:, seen] - mean[seen]
+            diff[:, gaps] = diff[:, seen] @ regression.T
+            spread = np.zeros_like(covariance)
+            spread[np.ix_(gaps, gaps)] = covariance[np.ix_(gaps, gaps)] - regression @ covariance[np.ix_(seen, gaps)]
+            weighted = resp[rows, c, np.newaxis] * diff
+            counts[c] += resp[rows, c].sum()
+            sums[c] += weighted.sum(axis=0)
+            scatters[c] += np.tril(weighted.T @ diff + resp[rows, c].sum() * spread)
+
+
+def _by_pattern(
+    starts: NDArray[np.intp], observed: NDArray[np.uint8]
+) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.intp]]]:
+    for begin, end, pattern in zip(starts[:-1], starts[1:], observed, strict=True):
+        yield slice(begin, end), np.flatnonzero(pattern), np.flatnonzero(pattern == 0)
