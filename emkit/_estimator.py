@@ -96,7 +96,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         `owner` is the estimator that the user holds, to whom callbacks speak; `publish` gives fitted attributes.
         """
         report = Report(owner, publish)
-        settings = Settings(self.tol, self.max_iter, self._accelerator(problem.model), report.watch, self.n_jobs)
+        settings = Settings(float(self.tol), self.max_iter, self._accelerator(problem.model), report.watch, self.n_jobs)
         with one_blas_thread():
             if start is not None:
                 found = run_one(problem, start, settings, rng, earlier)
@@ -208,5 +208,5 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
 def _fitted_names(estimator: Any) -> list[str]:
     """Attributes that a fit sets: those that end with an underscore, and what it keeps for a later call."""
-    kept = ("_online", "_earlier")
+    kept = ("_online", "_earlier", "_fitted_type")
     return [name for name in vars(estimator) if (name.endswith("_") and name[0] != "_") or name in kept]

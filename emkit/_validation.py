@@ -106,7 +106,7 @@ def as_source(
 
 
 def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: bool) -> BlockSource:
-    first = next(_iterate(blocks), None)
+    first = next((block for block in _iterate(blocks) if len(block)), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
     head = _read(estimator, first, reset=reset, min_rows=1)
@@ -133,6 +133,9 @@ def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
     """A two-dimensional float64 or float32 array; NaN (or a mask, or None in a frame) is a missing value."""
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+    dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])
+    if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes):
+        raise ValueError("X has dates or times, but numbers are required; subtract a date and divide by a duration")
     if isinstance(X, np.ma.MaskedArray):
         X = np.ma.filled(X.astype(X.dtype if X.dtype in FLOATS else np.float64), np.nan)
     return validate_data(

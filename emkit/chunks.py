@@ -118,6 +118,7 @@ class BlockSource:
         self._blocks = blocks
         self._read = read
         self._weight = weight
+        self._n_rows: int | None = None
 
     def __iter__(self) -> Iterator[Rows]:
         start = 0
@@ -136,6 +137,9 @@ class BlockSource:
                     yield rows
         if start == 0:
             raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
+        if self._n_rows not in (None, start):
+            raise ValueError(f"X yielded {start} rows, but {self._n_rows} at an earlier call; it must be the same rows")
+        self._n_rows = start
         if self._weight is not None and start != len(self._weight):
             raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
 

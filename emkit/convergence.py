@@ -51,7 +51,7 @@ class RemainingGain:
             self.wants_plain_steps = gain <= self.bound
         elif len(self.gains) == N_GAINS:
             is_small = remaining_gain(self.gains, NEGLIGIBLE * self.bound) <= self.bound
-            self.converged = is_small and (gain <= NEGLIGIBLE * self.bound or is_settled(self.gains))
+            self.converged = is_small and bool(gain <= NEGLIGIBLE * self.bound or is_settled(self.gains))
             self.wants_plain_steps = is_small and not self.converged
 
 

@@ -24,6 +24,8 @@ class Description:
         Weight of the observed values, and the weighted sums of their distance from `origin` and of its square.
     largest : ndarray of shape (d,)
         Largest absolute value.
+    varies : ndarray of shape (d,), bool
+        Whether there are two values, even where their squared distance underflows.
     """
 
     n_rows: int
@@ -33,6 +35,7 @@ class Description:
     sums: np.ndarray
     squares: np.ndarray
     largest: np.ndarray
+    varies: np.ndarray
 
     @property
     def mean(self) -> np.ndarray:
@@ -41,12 +44,12 @@ class Description:
 
     @property
     def scale(self) -> np.ndarray:
-        """Standard deviations; of a constant column 1e-8 of its size, or 1 if it is zero."""
+        """Standard deviations; of a constant column 1e-8 of its size (not less than 1e-15), or 1 if it is zero."""
         with np.errstate(over="ignore", invalid="ignore"):
             mean_square, mean = self.squares / self.counts, self.sums / self.counts
             variance = np.maximum(mean_square - mean**2, 0.0)
-        constant = np.where(self.largest > 0, 1e-8 * self.largest, 1.0)
-        return np.where(variance == 0, constant, np.sqrt(variance))
+        constant = np.where(self.largest > 0, np.maximum(1e-8 * self.largest, 1e-15), 1.0)
+        return np.where(self.varies, np.sqrt(variance), constant)
 
     @property
     def unobserved(self) -> list[int]:
@@ -56,11 +59,16 @@ class Description:
 
 def describe(chunks: Iterable[Rows], n_features: int, before: Description | None = None) -> Description:
     """Describe the rows of positive weight; `before` are rows seen earlier."""
-    description = before or Description(0, 0.0, np.full(n_features, np.nan), *np.zeros((4, n_features)))
+    description = before or _nothing(n_features)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses a scale that is not finite
         for rows in chunks:
             description = _add(description, rows)
     return description
+
+
+def _nothing(d: int) -> Description:
+    zeros = np.zeros(d)
+    return Description(0, 0.0, np.full(d, np.nan), zeros, zeros, zeros, zeros, np.zeros(d, dtype=bool))
 
 
 def _add(before: Description, rows: Rows) -> Description:
@@ -87,6 +95,7 @@ def _add(before: Description, rows: Rows) -> Description:
         before.sums + sums,
         before.squares + squares,
         np.maximum(before.largest, largest),
+        before.varies | (distance != 0).any(axis=0),
     )
 
 

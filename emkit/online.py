@@ -32,16 +32,19 @@ class OnlineState(NamedTuple, Generic[Params, S]):
     n_steps: int
 
 
-def learning_rate(n_steps: int, delay: float = 2.0, power: float = 0.6) -> float:
-    """Rate of step `n_steps` (from 0): (n_steps + delay)^-power; 0.5 < power <= 1 converges ([2]_, section 3)."""
+def learning_rate(n_steps: float, delay: float = 2.0, power: float = 0.6) -> float:
+    """Rate after `n_steps` steps: (n_steps + delay)^-power; 0.5 < power <= 1 converges ([2]_, section 3)."""
     return float((n_steps + delay) ** -power)
 
 
 def online_step(model: OnlineModel[Params, S], state: OnlineState[Params, S], new: S) -> OnlineState[Params, S]:
-    """s <- (1 - rate) s + rate * new, then an M-step ([1]_, equation 11). `new` was taken under `state.params`."""
+    """s <- (1 - rate) s + rate * new, then an M-step ([1]_, equation 11). `new` was taken under `state.params`.
+
+    What was seen before counts as so many batches of the size of the new one.
+    """
     if new.weight == 0:
         return state
-    rate = learning_rate(state.n_steps)
+    rate = learning_rate(state.weight / new.weight)
     stats = state.stats * (1 - rate) + new * (rate / new.weight)
     params = model.m_step(stats, state.params)
     return OnlineState(

@@ -324,6 +324,10 @@ class TestSources:
             readonly.flags.writeable = False
         assert_same_fit(EMGaussianMixture(**self.shared).fit(readonly), self.expected, rtol=1e-9, atol=1e-12)
 
+    def test_empty_blocks(self):
+        blocks = [self.data[:0], self.data[:15_000], self.data[:0], self.data[15_000:]]
+        assert_same_fit(EMGaussianMixture(**self.shared).fit(lambda: blocks), self.expected, rtol=1e-4, atol=1e-4)
+
     def test_a_function_must_give_rows_each_time(self):
         once = iter([self.data])
         with pytest.raises(ValueError, match="new iterator at each call"):
@@ -334,6 +338,9 @@ class TestSources:
             EMGaussianMixture(2).fit(lambda: 3)
         with pytest.raises(ValueError, match="2 features"):
             EMGaussianMixture(2).fit(lambda: iter([self.data, self.data[:, :2]]))
+        shrinking = iter([self.data, self.data, self.data[:500]])  # the first call is for the width alone
+        with pytest.raises(ValueError, match="yielded 500 rows, but 25000"):
+            EMGaussianMixture(2).fit(lambda: [next(shrinking)])
         with pytest.raises(ValueError, match=r"the blocks have (more rows|25000 rows)"):
             EMGaussianMixture(2).fit(self.blocks(10_000), sample_weight=np.ones(24_999))
 
@@ -354,6 +361,30 @@ class TestPartialFit:
     def test_the_first_batch_is_a_fit(self):
         online = EMGaussianMixture(3, random_state=0).partial_fit(X)
         assert_same_fit(online, EMGaussianMixture(3, random_state=0).fit(X))
+
+    def test_it_goes_on_from_a_fit(self):
+        fitted = EMGaussianMixture(3, random_state=0).fit(X)
+        before = fitted.means_
+        fitted.partial_fit(X[::50])  # three rows move the means of a hundred and fifty a little
+        assert 0 < np.abs(fitted.means_ - before).max() < 0.5
+        assert fitted.n_iter_ > 1
+
+    @pytest.mark.parametrize("change", [{"n_components": 1}, {"n_components": 4}, {"covariance_type": "diag"}])
+    def test_another_model_is_refused(self, change):
+        online = EMGaussianMixture(2, random_state=0).partial_fit(X)
+        means = online.means_
+        with pytest.raises(ValueError, match="partial_fit continues a fit with n_components=2"):
+            online.set_params(**change).partial_fit(X)
+        assert online.means_ is means
+
+    @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+    def test_a_changed_covariance_type_counts_from_the_next_fit(self, covariance_type):
+        mixture = EMGaussianMixture(4, covariance_type=covariance_type, random_state=0).fit(X)  # K = d
+        before = mixture.score(X), mixture.sample(2)[1]
+        for other in COVARIANCE_TYPES:
+            mixture.set_params(covariance_type=other)
+            assert mixture.score(X) == before[0]
+            assert_array_equal(mixture.sample(2)[1], before[1])
 
     def test_weights_missing_values_and_copies(self):
         rng = np.random.default_rng(0)
@@ -509,6 +540,8 @@ BAD_ARGUMENTS = [
     ({"assignment": "firm"}, r"assignment must be one of .* 'firm'"),
     ({"fixed": ("widths",)}, r"fixed must be a tuple of names among .* \('widths',\)"),
     ({"fixed": "weights"}, r"fixed must be a tuple"),
+    ({"fixed": None}, r"fixed must be a tuple"),
+    ({"fixed": ([],)}, r"fixed must be a tuple"),
     ({"accelerate": "much"}, r"accelerate must be one of .* 'much'"),
     ({"accelerate": True}, r"accelerate must be one of .* True"),
     ({"warm_start": "yes"}, r"warm_start must be one of .* 'yes'"),
@@ -516,7 +549,7 @@ BAD_ARGUMENTS = [
     ({"n_jobs": 0}, r"n_jobs must be .* 0"),
     ({"n_jobs": "all"}, r"n_jobs must be .* 'all'"),
     ({"weights_init": [0.5, 0.6]}, r"weights_init: .* normalized"),
-    ({"weights_init": [1.5, -0.5]}, r"weights_init: .* range \[0, 1\]"),
+    ({"weights_init": [1.5, -0.5]}, r"weights_init: .* range \[0, 1\], but got min value -0\.5.*, max value 1\.5"),
     ({"weights_init": [1.0]}, r"weights_init: .* shape of \(2,\), but got \(1,\)"),
     ({"weights_init": ["a", "b"]}, r"weights_init must be an array of numbers"),
     ({"means_init": np.zeros((3, 4))}, r"means_init: .* shape of \(2, 4\), but got \(3, 4\)"),
@@ -536,7 +569,11 @@ BAD_DATA = [
     (np.ones((1, 2)), r"1 sample\(s\)|n_samples = 1"),
     (np.array([[1.0, np.inf], [2.0, 3.0], [3.0, 1.0]]), "infinity"),
     (np.array([[1.0, np.nan], [2.0, np.nan], [3.0, np.nan]]), r"no observed value in column\(s\) \[1\]"),
-    (np.array([[1e200, 0.0], [-1e200, 1.0], [0.0, 2.0]]), r"column\(s\) \[0\] whose squares overflow"),
+    (np.array([[1e200, 0.0], [-1e200, 1.0], [0.0, 2.0]]), r"column\(s\) \[0\] of standard deviation \[inf\]"),
+    (np.array([[1e-200, 0.0], [-1e-200, 1.0], [0.0, 2.0]]), r"column\(s\) \[0\] of standard deviation \[0\.\]"),
+    (np.array([[1e19, 0.0], [-1e19, 1.0], [0.0, 2.0]], np.float32), r"column\(s\) \[0\] .* float32 takes"),
+    (np.array([[1e-20, 0.0], [-1e-20, 1.0], [0.0, 2.0]], np.float32), r"column\(s\) \[0\] .* float32 takes"),
+    (np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64[D]"), "dates or times"),
 ]
 BAD_WEIGHTS = [
     (np.full(150, -1.0), r"sample_weight must be finite and not negative, but sample_weight\[0\] is -1\.0"),
@@ -584,5 +621,6 @@ class TestBadInput:
         mixture.fit(X)
         with pytest.raises(ValueError, match="3 features, but EMGaussianMixture is expecting 4"):
             mixture.predict(X[:, :3])
-        with pytest.raises(ValueError, match="n_samples"):
-            mixture.sample(0)
+        for n_samples in (0, True, 2.0):
+            with pytest.raises(ValueError, match="n_samples"):
+                mixture.sample(n_samples)

@@ -531,3 +531,19 @@ def test_gaps_in_a_singular_covariance_are_an_error():
         kernels.log_density_missing(
             np.zeros((1, 3)), *pattern, np.zeros((1, 3)), np.ones((1, 3, 3)), np.zeros(1), np.empty((1, 1))
         )
+
+
+def test_shapes_that_do_not_agree_are_refused():
+    """The price of a wrong shape would be memory that is not ours."""
+    X, weight, one = np.zeros((5, 2)), np.ones(5), np.zeros((1, 2))
+    two, constants = np.zeros((2, 2)), np.zeros(2)
+    with pytest.raises(ValueError, match="shapes"):
+        kernels.em_step_diag(X, weight, two, two, constants, False, np.zeros(1), one, one)
+    with pytest.raises(ValueError, match="shapes"):
+        kernels.em_step_full(
+            X, weight, two, np.zeros((2, 2, 2)), constants, False, np.zeros(2), two, np.zeros((1, 2, 2))
+        )
+    with pytest.raises(ValueError, match="shapes"):
+        kernels.log_density_diag(X, two, two, constants, np.zeros((5, 1)))
+    with pytest.raises(ValueError, match="shapes"):
+        kernels.log_density_full(X, two, np.zeros((2, 2, 2)), constants, np.zeros((4, 2)))

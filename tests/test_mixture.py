@@ -495,3 +495,13 @@ class TestUnitsAndOffsets:
         assert single.sample(3)[0].dtype == np.float32
         assert single.objective_ == pytest.approx(double.objective_, rel=1e-4)
         assert_array_equal(single.predict(X), double.predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_far_rows_with_missing_values_have_finite_scores(dtype):
+    X = three_clusters(d=2).astype(dtype)
+    mixture = EMGaussianMixture(2, random_state=0).fit(X)
+    largest = np.finfo(dtype).max
+    far = np.array([[np.nan, largest], [-largest / 2, np.nan], [largest, largest / 4]], dtype=dtype)
+    assert np.isfinite(mixture.score_samples(far)).all()
+    assert_allclose(mixture.predict_proba(far).sum(axis=1), 1, rtol=1e-6)

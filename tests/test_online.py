@@ -49,7 +49,7 @@ def test_one_step_by_hand():
     model, start = OnlinePoisson(), PoissonParams(np.array([0.5, 0.5]), np.array([1.0, 5.0]))
     state = first_state(model, start, poisson_rows(0, 50))._replace(n_steps=3)
     new = model.e_step(start, poisson_rows(1, 20))
-    rate = 5**-0.6
+    rate = (state.weight / new.weight + 2) ** -0.6
     following = online_step(model, state, new)
     counts = (1 - rate) * state.stats.counts + rate * new.counts / new.weight
     sums = (1 - rate) * state.stats.sums + rate * new.sums / new.weight
@@ -62,14 +62,22 @@ def test_one_step_by_hand():
     assert following.n_steps == 4
 
 
-def test_weights_of_a_batch_are_relative():
-    """The rate, not the weight of a batch, says how much it counts."""
+def test_the_unit_of_weights_does_not_matter():
     model, rows = OnlinePoisson(), poisson_rows(1, 20)
     state = first_state(model, TRUTH, poisson_rows(0, 50))
     once = online_step(model, state, model.e_step(TRUTH, rows))
-    thrice = online_step(model, state, model.e_step(TRUTH, Rows(rows.X, 3 * rows.weight)))
+    in_thirds = state._replace(weight=3 * state.weight)
+    thrice = online_step(model, in_thirds, model.e_step(TRUTH, Rows(rows.X, 3 * rows.weight)))
     assert_allclose(thrice.params.means, once.params.means, rtol=1e-12)
-    assert thrice.weight - state.weight == pytest.approx(3 * (once.weight - state.weight), rel=1e-12)
+    assert thrice.weight == pytest.approx(3 * once.weight, rel=1e-12)
+
+
+def test_a_small_batch_moves_less_than_a_large_one():
+    model = OnlinePoisson()
+    state = first_state(model, TRUTH, poisson_rows(0, 50))
+    batches = [Rows(np.full((n, 1), 9.0), np.ones(n)) for n in (2, 200)]
+    sums = [online_step(model, state, model.e_step(TRUTH, batch)).stats.sums for batch in batches]
+    assert abs(sums[0] - state.stats.sums).sum() < 0.3 * abs(sums[1] - state.stats.sums).sum()
 
 
 def test_a_batch_without_weight_changes_nothing():
@@ -85,7 +93,7 @@ def test_statistics_are_moved_to_the_new_params():
     state = first_state(model, first_params(model), gaussian_rows(0, 200))
     new = model.e_step(state.params, gaussian_rows(1, 100))
     following = online_step(model, state, new)
-    rate = learning_rate(0)
+    rate = learning_rate(200 / 100)
     mixed = state.stats * (1 - rate) + new * (rate / new.weight)
     expected = model.m_step(mixed, state.params).gaussians
     assert_allclose(following.params.gaussians.means, expected.means, rtol=1e-12)

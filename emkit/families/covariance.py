@@ -17,6 +17,8 @@ from .. import kernels
 from ..chunks import Rows
 from ..engine import UnusableStartError
 
+LARGEST_FACTOR = 1e153  # its square, a precision, is finite
+
 
 class SingularCovarianceError(UnusableStartError):
     """A covariance without a floor (`reg_covar=0`) is not positive definite any more."""
@@ -179,7 +181,7 @@ class _Dense(Covariance):
         prepared, traces = self._factorise(covariances, scale)
         if floor > 0 and (prepared is None or floor * traces.max() > 1):  # 1 / trace bounds the eigenvalues from below
             prepared, _ = self._factorise(self._raised(covariances, scale, floor), scale)
-        if prepared is None:
+        if prepared is None or not np.abs(prepared.factors).max() < LARGEST_FACTOR:
             raise SingularCovarianceError
         return prepared
 
@@ -323,7 +325,7 @@ class Diag(Covariance):
         covariances = np.maximum(covariances, self._lowest(scale, floor))
         with np.errstate(divide="ignore", invalid="ignore"):
             factors = 1 / np.sqrt(self._variances(covariances, k, len(scale)))
-        if not np.isfinite(factors).all():
+        if not ((factors > 0) & (factors < LARGEST_FACTOR)).all():
             raise SingularCovarianceError
         return Prepared(np.asarray(covariances), factors, np.log(factors).sum(axis=1), np.empty(0))
 

@@ -13,6 +13,7 @@ from ..chunks import Rows
 from .covariance import Covariance
 
 LOG_2PI = math.log(2 * math.pi)
+LARGEST_SQUARE = {np.float64: 1e300, np.float32: 1e37}  # as in the kernels
 MOMENT_ROWS = 500  # at a time, where (k, n, d) arrays are made
 
 
@@ -82,7 +83,7 @@ class GaussianFamily:
             X, starts, observed, means, covariances = self._with_gaps(params, rows)
             none_added = np.zeros(self.n_components)
             kernels.log_density_missing(X, starts, observed, means, covariances, none_added, partial)
-            out[gaps.place] = partial
+            out[gaps.place] = np.maximum(partial, -LARGEST_SQUARE[self.dtype.type])
         return out
 
     def e_step(self, params: GaussianParams, log_weights: np.ndarray, rows: Rows, hard: bool) -> tuple[float, Moments]:

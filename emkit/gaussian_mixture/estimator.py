@@ -12,9 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import as_source, check_sample_weight
-from ..families.covariance import COVARIANCES
 from ..families.gaussian import posterior
-from .fitting import fit_batch, fit_online, fitted_model
+from .fitting import fit_batch, fit_online, fitted_covariance, fitted_model
 
 
 class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, EMEstimator):
@@ -214,7 +213,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         """Update the mixture by one batch of rows: stepwise EM.
 
         The first batch is fitted to convergence, so it should hold some hundred rows for each component; each later
-        batch is one step. The order of the batches should be random.
+        batch is one step. The order of the batches should be random. After `fit`, this updates that fit.
 
         Parameters
         ----------
@@ -352,13 +351,13 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
             The component of each row.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+        if not isinstance(n_samples, (int, np.integer)) or isinstance(n_samples, bool) or n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; it must be an integer >= 1")
         rng = check_random_state(self.random_state)
         k, d = self.means_.shape
         weights = self.weights_.astype(np.float64)
         y = np.repeat(np.arange(k), rng.multinomial(n_samples, weights / weights.sum()))
-        dense = COVARIANCES[self.covariance_type].dense(self.covariances_.astype(np.float64), k, d)
+        dense = fitted_covariance(self).dense(self.covariances_.astype(np.float64), k, d)
         values, vectors = np.linalg.eigh(dense)
         roots = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
         noise = rng.standard_normal((n_samples, d))

@@ -12,7 +12,7 @@ from ..chunks import Source
 from ..description import Description, describe
 from ..engine import Earlier
 from ..executors import Serial
-from ..families.covariance import COVARIANCES
+from ..families.covariance import COVARIANCES, Covariance
 from ..families.gaussian import GaussianFamily
 from ..online import OnlineState, online_step
 from .model import PARAMETERS, GaussianMixtureModel, GaussianMixtureParams
@@ -36,7 +36,7 @@ def fit_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sa
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
     source, kept = as_source(estimator, X, sample_weight, reset=True)
-    description = _checked(describe(source, source.n_features), estimator.n_components)
+    description = _checked(describe(source, source.n_features), estimator.n_components, source.dtype)
     model = make_model(estimator, description, source.dtype)
     given = given_start(estimator, description, kept)
     rng = estimator._random_generator()
@@ -48,38 +48,34 @@ def fit_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sa
     _publish(estimator, model, best.params, best.objective, best.stats.weight)
     steps = [step for step in best.history if step.phase not in ("start", "sample")]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
+    state = OnlineState(best.params, best.stats * (1 / best.stats.weight), best.stats.weight, best.n_iter)
+    estimator._online = Online(state, description)
     estimator._record(search, model)
 
 
 def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
-    """Update `owner` by a batch, into `estimator`, a blank copy of it; the first batch is fitted as by `fit`."""
+    """Update `owner` by a batch, into `estimator`, a blank copy of it; without an earlier fit, as `fit`."""
     online: Online | None = getattr(owner, "_online", None)
     if online is None:
-        _first_batch(estimator, owner, X, sample_weight)
+        fit_batch(estimator, owner, X, sample_weight)
         return
     check_params(estimator)
-    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_"):
+    check_continues(owner, "partial_fit", owner.n_features_in_)
+    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type"):
         if hasattr(owner, name):
             setattr(estimator, name, getattr(owner, name))
+    dtype = owner.means_.dtype
     source, _ = as_source(estimator, X, sample_weight, reset=False)
     description = describe(source, source.n_features, online.description)
-    model = make_model(estimator, description, owner.means_.dtype)
-    stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, owner.means_.dtype))
+    _check_range(description, dtype)
+    model = make_model(estimator, description, dtype)
+    stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, dtype))
     state = online_step(model, online.state, stats)
     estimator._online = Online(state, description)
     _publish(estimator, model, state.params, state.stats.objective * state.weight, state.weight)
     estimator.lower_bounds_ = np.append(owner.lower_bounds_, estimator.lower_bound_)
     estimator.n_iter_, estimator.n_e_steps_ = owner.n_iter_ + 1, owner.n_e_steps_ + 1
     estimator.n_parameters_ = model.n_free(state.params)
-
-
-def _first_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
-    fit_batch(estimator, owner, X, sample_weight)
-    source, _ = as_source(estimator, X, sample_weight, reset=False)
-    description = describe(source, source.n_features)
-    model, params = fitted_model(estimator, source.dtype)
-    stats = Serial().sum(partial(model.e_step, params), source)
-    estimator._online = Online(OnlineState(params, stats * (1 / stats.weight), stats.weight, 1), description)
 
 
 def _as_dtype(source: Source, dtype: np.dtype) -> Any:
@@ -94,7 +90,9 @@ def check_params(estimator: EMGaussianMixture) -> None:
     check_choice("assignment", estimator.assignment, ("soft", "hard"))
     if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
         check_choice("init_params", estimator.init_params, METHODS)
-    if isinstance(estimator.fixed, str) or not set(estimator.fixed) <= set(PARAMETERS):
+    if not isinstance(estimator.fixed, tuple | list | set | frozenset) or any(
+        name not in PARAMETERS for name in estimator.fixed
+    ):
         raise ValueError(f"fixed must be a tuple of names among {PARAMETERS}, but got {estimator.fixed!r}")
 
 
@@ -105,7 +103,7 @@ def make_model(estimator: EMGaussianMixture, description: Description, dtype: np
     return GaussianMixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
 
 
-def _checked(description: Description, n_components: int) -> Description:
+def _checked(description: Description, n_components: int, dtype: np.dtype) -> Description:
     if description.unobserved:
         raise ValueError(f"X has no observed value in column(s) {description.unobserved}; drop these columns")
     if description.n_rows < max(n_components, 2):
@@ -113,10 +111,22 @@ def _checked(description: Description, n_components: int) -> Description:
             f"Expected n_samples >= n_components but got n_components = {n_components}, "
             f"n_samples = {description.n_rows} (rows of positive weight; at least 2 are required)"
         )
-    if not np.isfinite(description.scale).all():
-        wide = np.flatnonzero(~np.isfinite(description.scale)).tolist()
-        raise ValueError(f"X has values in column(s) {wide} whose squares overflow; scale these columns")
+    _check_range(description, dtype)
     return description
+
+
+def _check_range(description: Description, dtype: np.dtype) -> None:
+    """ValueError for a feature whose variance, or its inverse, would leave the range of the dtype."""
+    widest = 1e15 if dtype == np.float32 else 1e150
+    with np.errstate(invalid="ignore"):
+        inside = (description.scale < widest) & (~description.varies | (description.scale > 1 / widest))
+    if not inside.all():
+        columns = np.flatnonzero(~inside)
+        scale = np.nan_to_num(description.scale[columns], nan=np.inf, posinf=np.inf)
+        raise ValueError(
+            f"X has column(s) {columns.tolist()} of standard deviation {scale}, but {dtype} takes "
+            f"{1 / widest:g} to {widest:g}; multiply these columns by a constant"
+        )
 
 
 def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:
@@ -157,7 +167,7 @@ def _given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | 
     array = array if kept is None or len(array) == n_rows else array[kept[kept < len(array)]]
     if array.ndim == 1 and len(array) == n_rows and np.isin(array, np.arange(k)).all():
         return np.eye(k)[array.astype(np.intp)]
-    if array.shape == (n_rows, k) and array.dtype.kind in "fiu":
+    if array.shape == (n_rows, k) and array.dtype.kind in "fiub":
         total = array.sum(axis=1, keepdims=True)
         if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
             return array / total
@@ -182,15 +192,20 @@ def _only_start(
     """The start where there is only one, and where the previous fit ended if that is continued."""
     if not owner.warm_start or not hasattr(owner, "_earlier"):
         return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
-    shape = (owner.n_components, problem.model.family.n_features)
-    if owner.means_.shape != shape or owner.covariances_.shape != problem.model.family.covariance.shape(*shape):
-        raise ValueError(
-            f"warm_start=True continues a fit with means of shape {owner.means_.shape} and covariances of shape "
-            f"{owner.covariances_.shape}, which does not agree with n_components={owner.n_components}, "
-            f"covariance_type={owner.covariance_type!r} and {shape[1]} features; set warm_start=False"
-        )
+    check_continues(owner, "warm_start=True", problem.model.family.n_features)
     parts = (owner.weights_, owner.means_, owner.covariances_)
     return problem.complete(*(part.astype(np.float64) for part in parts)), owner._earlier
+
+
+def check_continues(estimator: EMGaussianMixture, what: str, n_features: int) -> None:
+    """ValueError if `what` would continue a fit of another size or type."""
+    fitted = (*estimator.means_.shape, estimator._fitted_type)
+    if fitted != (estimator.n_components, n_features, estimator.covariance_type):
+        raise ValueError(
+            f"{what} continues a fit with n_components={fitted[0]}, {fitted[1]} features and "
+            f"covariance_type={fitted[2]!r}, but now n_components={estimator.n_components}, "
+            f"covariance_type={estimator.covariance_type!r} and X has {n_features} features"
+        )
 
 
 def published(model: GaussianMixtureModel, params: GaussianMixtureParams) -> dict[str, np.ndarray]:
@@ -216,14 +231,20 @@ def _publish(
 ) -> None:
     for name, value in published(model, params).items():
         setattr(estimator, name, value)
+    estimator._fitted_type = model.family.covariance.name
     estimator.objective_ = float(objective)
     estimator.lower_bound_ = float(objective) / weight
+
+
+def fitted_covariance(estimator: EMGaussianMixture) -> Covariance:
+    """That of the fit, which `set_params` does not change; of the constructor where attributes were set by hand."""
+    return COVARIANCES[getattr(estimator, "_fitted_type", estimator.covariance_type)]
 
 
 def fitted_model(estimator: EMGaussianMixture, dtype: np.dtype) -> tuple[GaussianMixtureModel, GaussianMixtureParams]:
     """The model and parameters of a fitted estimator, for rows of a dtype."""
     k, d = estimator.means_.shape
-    family = GaussianFamily(COVARIANCES[estimator.covariance_type], k, np.ones(d), estimator.reg_covar, dtype)
+    family = GaussianFamily(fitted_covariance(estimator), k, np.ones(d), estimator.reg_covar, dtype)
     model = GaussianMixtureModel(family, estimator.assignment == "hard")
     factors = estimator.precisions_cholesky_
     return model, rebuild(model, estimator.weights_, estimator.means_, estimator.covariances_, factors)

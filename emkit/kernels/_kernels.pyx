@@ -62,6 +62,12 @@ cdef inline rows rows_of(const real[:, :] X) noexcept nogil:
     return data
 
 
+cdef inline int check_shapes(bint agree) except -1:
+    if not agree:
+        raise ValueError("the shapes of the arguments of a kernel do not agree")
+    return 0
+
+
 cdef inline int check_status(int status) except -1:
     if status == -1:
         raise MemoryError("no memory for the work space of a kernel")
@@ -74,6 +80,9 @@ def log_density_full(const real[:, :] X, const real[:, ::1] means, const real[:,
                      const real[::1] constants, real[:, ::1] out):
     cdef int d = X.shape[1], k = means.shape[0], shared = factors.shape[0] == 1, status
     cdef rows data
+    check_shapes(means.shape[1] == d == factors.shape[1] == factors.shape[2] and constants.shape[0] == k
+                 and (shared or factors.shape[0] == k)
+                 and out.shape[0] == X.shape[0] and out.shape[1] == k)
     if X.shape[0] == 0:
         return
     data = rows_of(X)
@@ -91,6 +100,8 @@ def log_density_diag(const real[:, :] X, const real[:, ::1] means, const real[:,
                      const real[::1] constants, real[:, ::1] out):
     cdef int d = X.shape[1], k = means.shape[0], status
     cdef rows data
+    check_shapes(means.shape[1] == d == scales.shape[1] and scales.shape[0] == k == constants.shape[0]
+                 and out.shape[0] == X.shape[0] and out.shape[1] == k)
     if X.shape[0] == 0:
         return
     data = rows_of(X)
@@ -108,6 +119,10 @@ def em_step_full(const real[:, :] X, const real[::1] weight, const real[:, ::1] 
     cdef int d = X.shape[1], k = means.shape[0], shared = factors.shape[0] == 1, status
     cdef double objective = 0.0
     cdef rows data
+    check_shapes(means.shape[1] == d == factors.shape[1] == factors.shape[2] and constants.shape[0] == k
+                 and (shared or factors.shape[0] == k) and weight.shape[0] == X.shape[0] and counts.shape[0] == k
+                 and sums.shape[0] == k and sums.shape[1] == d and scatters.shape[0] == factors.shape[0]
+                 and scatters.shape[1] == d == scatters.shape[2])
     if X.shape[0] == 0:
         return 0.0
     data = rows_of(X)
@@ -128,6 +143,9 @@ def em_step_diag(const real[:, :] X, const real[::1] weight, const real[:, ::1] 
     cdef int d = X.shape[1], k = means.shape[0], status
     cdef double objective = 0.0
     cdef rows data
+    check_shapes(means.shape[1] == d == scales.shape[1] and scales.shape[0] == k == constants.shape[0]
+                 and weight.shape[0] == X.shape[0] and counts.shape[0] == k == sums.shape[0] == squares.shape[0]
+                 and sums.shape[1] == d == squares.shape[1])
     if X.shape[0] == 0:
         return 0.0
     data = rows_of(X)
@@ -146,6 +164,9 @@ def factorise(double[:, :, ::1] covariances, const double[::1] scale, double[:, 
               double[:, :, ::1] factors, double[::1] log_dets, double[::1] traces):
     cdef ptrdiff_t k = covariances.shape[0], failed
     cdef int d = covariances.shape[1]
+    check_shapes(covariances.shape[2] == d == scale.shape[0] == lowers.shape[1] == lowers.shape[2] == factors.shape[1]
+                 == factors.shape[2]
+                 and lowers.shape[0] == k == factors.shape[0] == log_dets.shape[0] == traces.shape[0])
     with nogil:
         failed = factorise_f64(k, d, &covariances[0, 0, 0], &scale[0], &lowers[0, 0, 0], &factors[0, 0, 0],
                                &log_dets[0], &traces[0])
@@ -166,6 +187,9 @@ def log_density_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, con
                         const double[:, ::1] means, const double[:, :, ::1] covariances,
                         const double[::1] constants, double[:, ::1] out):
     cdef int d = X.shape[1], k = means.shape[0], status
+    check_shapes(observed.shape[1] == d == means.shape[1] == covariances.shape[1] == covariances.shape[2]
+                 and starts.shape[0] == observed.shape[0] + 1 and covariances.shape[0] == k == constants.shape[0]
+                 and out.shape[0] == X.shape[0] and out.shape[1] == k)
     if X.shape[0] == 0:
         return
     with nogil:
@@ -180,6 +204,10 @@ def em_step_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, const u
                     double[:, :, ::1] scatters):
     cdef int d = X.shape[1], k = means.shape[0], status
     cdef double objective = 0.0
+    check_shapes(observed.shape[1] == d == means.shape[1] == covariances.shape[1] == covariances.shape[2]
+                 and starts.shape[0] == observed.shape[0] + 1 and covariances.shape[0] == k == constants.shape[0]
+                 and weight.shape[0] == X.shape[0] and counts.shape[0] == k == sums.shape[0]
+                 and sums.shape[1] == d == scatters.shape[1] == scatters.shape[2] and scatters.shape[0] == k)
     if X.shape[0] == 0:
         return 0.0
     with nogil:
@@ -194,6 +222,10 @@ def moments_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, const u
                     const double[:, ::1] resp, const double[:, ::1] means, const double[:, :, ::1] covariances,
                     double[::1] counts, double[:, ::1] sums, double[:, :, ::1] scatters):
     cdef int d = X.shape[1], k = means.shape[0], status
+    check_shapes(observed.shape[1] == d == means.shape[1] == covariances.shape[1] == covariances.shape[2]
+                 and starts.shape[0] == observed.shape[0] + 1 and covariances.shape[0] == k
+                 and resp.shape[0] == X.shape[0] and resp.shape[1] == k and counts.shape[0] == k == sums.shape[0]
+                 and sums.shape[1] == d == scatters.shape[1] == scatters.shape[2] and scatters.shape[0] == k)
     if X.shape[0] == 0:
         return
     with nogil:
