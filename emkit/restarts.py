@@ -30,7 +30,7 @@ S = TypeVar("S", bound=Stats)
 T = TypeVar("T")
 
 N_SHORT_STARTS = 10
-SHORT_STEPS = 10
+SHORT_STEPS = 40
 COARSE_TOL = 1e-4  # remaining gain per unit of weight at which solutions can be told apart
 MARGIN = 30  # times the tolerance: by so much the estimate of the remaining gain may be off
 N_FINALISTS = 3  # where the sample is not all there is
@@ -90,23 +90,35 @@ class Search(NamedTuple, Generic[Params, S]):
     runs: tuple[Run[Params, S], ...]
 
 
-class Plan(NamedTuple):
-    """How far each start is run before the choice, and how many are run on if they may still win (None: all)."""
+class Heat(NamedTuple):
+    """A part of the race: the best `n_starts` are run until `tol` or `max_iter`, extrapolated or not."""
 
     n_starts: int
     tol: float
     max_iter: int
-    n_finalists: int | None
+    accelerate: bool
+
+
+class Plan(NamedTuple):
+    """The heats on the sample, one after the other; then only the best goes on, or all that may win."""
+
+    heats: tuple[Heat, ...]
+    only_best: bool
 
 
 def short_starts(settings: Settings) -> Plan:
-    """Some steps each, and only the best goes on ([1]_)."""
-    return Plan(N_SHORT_STARTS, settings.tol, min(SHORT_STEPS, settings.max_iter), 1)
+    """Some steps each ([1]_), the best few until little is left to gain, and of these only the best to the end."""
+    short = Heat(N_SHORT_STARTS, settings.tol, min(SHORT_STEPS, settings.max_iter), False)
+    return Plan((short, _coarse(N_FINALISTS, settings)), only_best=True)
 
 
 def full_starts(n_starts: int, settings: Settings) -> Plan:
     """Each start is run until little is left to gain, and to the end if it may still win."""
-    return Plan(n_starts, max(COARSE_TOL, settings.tol) if settings.tol > 0 else 0.0, settings.max_iter, None)
+    return Plan((_coarse(n_starts, settings),), only_best=False)
+
+
+def _coarse(n_starts: int, settings: Settings) -> Heat:
+    return Heat(n_starts, max(COARSE_TOL, settings.tol) if settings.tol > 0 else 0.0, settings.max_iter, True)
 
 
 def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.random.Generator) -> Search[Params, S]:
@@ -117,20 +129,25 @@ def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.
     UnusableStartError
         If EM could not go on from any of the starts.
     """
-    rngs = rng.spawn(plan.n_starts)
+    n_starts = plan.heats[0].n_starts
+    rngs = rng.spawn(n_starts)
     _ = problem.sample  # made before threads ask for it
     parallel = Parallel(n_jobs=settings.n_jobs, prefer="threads")
-    draws = parallel(delayed(_try)(_draw, problem, number, rngs[number]) for number in range(plan.n_starts))
-    distinct = _distinct(problem, _usable(draws))
-    scouts = parallel(delayed(_try)(_scout, problem, plan, settings, *pair) for pair in distinct)
-    runs = {run.number: run for run in _usable(scouts)}
+    draws = parallel(delayed(_try)(_draw, problem, number, rngs[number]) for number in range(n_starts))
+    field: list[Any] = [_Start(number, params) for number, params in _distinct(problem, _usable(draws))]
+    runs: dict[int, Run[Params, S]] = {}
+    for heat in plan.heats:
+        outcomes = parallel(delayed(_try)(_scout, problem, heat, settings, run) for run in field[: heat.n_starts])
+        runs.update({run.number: run for run in _usable(outcomes)})
+        left_behind = [run for run in field[heat.n_starts :] if isinstance(run, Run)]
+        field = _field(problem, _usable(outcomes)) + left_behind
     finalists: list[Run[Params, S] | UnusableStartError] = []
     with executor_for(settings.n_jobs) as executor:
-        contenders, reserve = _contenders(problem, plan, list(runs.values()), executor)
+        contenders, reserve = _contenders(problem, plan, field, executor)
         for run in (*contenders, *reserve):
             if len(finalists) >= len(contenders) and _is_enough(finalists, len(contenders)):
                 break
-            finalists.append(_try(_run_on, problem, plan, run, settings, rngs[run.number], executor))
+            finalists.append(_try(_run_on, problem, plan.heats[-1], run, settings, rngs[run.number], executor))
             if isinstance(finalists[-1], Run):
                 runs[run.number] = finalists[-1]
     return Search(_best_run(_usable(finalists)), tuple(runs.values()))
@@ -168,20 +185,43 @@ def _draw(problem: Problem[Params, S], number: int, rng: np.random.Generator) ->
     return number, problem.draw(number, rng)
 
 
-def _scout(problem: Problem[Params, S], plan: Plan, settings: Settings, number: int, params: Params) -> Run[Params, S]:
+class _Start(NamedTuple):
+    """What stands for a run before its first heat."""
+
+    number: int
+    params: Any
+
+
+def _scout(
+    problem: Problem[Params, S], heat: Heat, settings: Settings, entry: _Start | Run[Params, S]
+) -> Run[Params, S]:
+    """Run a start, or run it on, in one heat."""
+    before, params = (entry.result, entry.result.params) if isinstance(entry, Run) else (None, entry.params)
     result = run_em(
         problem.model,
         params,
         problem.sample,
-        tol=plan.tol,
-        max_iter=plan.max_iter,
-        accelerator=settings.accelerator() if plan.n_finalists is None else None,
-        watch=settings.watch(number),
+        tol=heat.tol,
+        max_iter=heat.max_iter - (before.n_iter if before else 0),
+        accelerator=settings.accelerator() if heat.accelerate else None,
+        watch=settings.watch(entry.number),
+        earlier=Earlier(before.objective, before.gains) if before else None,
     )
     if problem.sample is not problem.source:  # these steps are not on the data
         steps = tuple(step._replace(phase="sample") for step in result.history)
         result = replace(result, n_iter=0, n_e_steps=0, history=steps, gains=())
-    return Run(number, replace(result, flaw=problem.flaw(result)))
+    result = replace(result, flaw=problem.flaw(result))
+    return Run(entry.number, _joined(before, result) if before else result)
+
+
+def _field(problem: Problem[Params, S], runs: list[Run[Params, S]]) -> list[Run[Params, S]]:
+    """The runs that lead to distinct solutions, the best first, those with a flaw last.
+
+    Of runs to the same solution the first is kept, whatever rounding makes of their objectives, so that the order of
+    the components does not hang on it.
+    """
+    distinct = _distinct(problem, [(run, run.result.params) for run in sorted(runs, key=lambda run: run.number)])
+    return sorted((run for run, _ in distinct), key=_rank, reverse=True)
 
 
 def _distinct(problem: Problem[Params, S], pairs: list[tuple[Any, Params]]) -> list[tuple[Any, Params]]:
@@ -194,26 +234,24 @@ def _distinct(problem: Problem[Params, S], pairs: list[tuple[Any, Params]]) -> l
 
 
 def _contenders(
-    problem: Problem[Params, S], plan: Plan, runs: list[Run[Params, S]], executor: Executor
+    problem: Problem[Params, S], plan: Plan, field: list[Run[Params, S]], executor: Executor
 ) -> tuple[list[Run[Params, S]], list[Run[Params, S]]]:
     """The runs that may win, and the others, in case that none of the first leads to a sound solution; best first."""
-    ordered = sorted(runs, key=_rank, reverse=True)
-    if plan.n_finalists is not None:
-        return ordered[: plan.n_finalists], ordered[plan.n_finalists :]
-    distinct = [run for run, _ in _distinct(problem, [(run, run.result.params) for run in ordered])]
-    margin = MARGIN * plan.tol * distinct[0].result.stats.weight
+    if plan.only_best:
+        return field[:1], field[1:]
+    margin = MARGIN * plan.heats[-1].tol * field[0].result.stats.weight
     reserve: list[Run[Params, S]] = []
     if problem.sample is not problem.source:
-        reserve = distinct[N_FINALISTS:]
-        distinct, margin = _on_all_rows(problem, distinct[:N_FINALISTS], executor)
-    bar = distinct[0].result.objective - margin
+        reserve = field[N_FINALISTS:]
+        field, margin = _on_all_rows(problem, field[:N_FINALISTS], executor)
+    best = field[0].result
     may_win = [
-        not (run.result.flaw and not distinct[0].result.flaw)
-        and (run.result.objective >= bar or not run.result.converged)
-        for run in distinct
+        not (run.result.flaw and not best.flaw)
+        and (run.result.objective >= best.objective - margin or not run.result.converged)
+        for run in field
     ]
-    contenders = [run for run, may in zip(distinct, may_win, strict=True) if may]
-    return contenders, [run for run, may in zip(distinct, may_win, strict=True) if not may] + reserve
+    contenders = [run for run, may in zip(field, may_win, strict=True) if may]
+    return contenders, [run for run, may in zip(field, may_win, strict=True) if not may] + reserve
 
 
 def _on_all_rows(
@@ -236,7 +274,7 @@ def _on_all_rows(
 
 def _run_on(
     problem: Problem[Params, S],
-    plan: Plan,
+    heat: Heat,
     run: Run[Params, S],
     settings: Settings,
     rng: np.random.Generator,
@@ -244,7 +282,7 @@ def _run_on(
 ) -> Run[Params, S]:
     """Continue a run on all rows to the end."""
     first = run.result
-    is_done = first.converged and plan.tol <= settings.tol and problem.sample is problem.source
+    is_done = first.converged and heat.tol <= settings.tol and problem.sample is problem.source
     if is_done and not first.flaw:
         return run
     left = replace(settings, max_iter=settings.max_iter - first.n_iter)

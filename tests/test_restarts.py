@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from emkit import restarts
 from emkit.chunks import Rows
 from emkit.engine import Earlier, Stats, UnusableStartError, run_em
 from emkit.restarts import (
     N_FINALISTS,
     N_REPAIRS,
     N_SHORT_STARTS,
-    SHORT_STEPS,
     Settings,
     climb,
     full_starts,
@@ -215,15 +215,20 @@ def test_all_starts_lead_nowhere(plan, n_jobs):
         find(Landscape([1.0, 5.0, 3.0], abyss=(0, 1, 2)), plan, n_starts=3, n_jobs=n_jobs)
 
 
-def test_short_starts_continue_the_best():
-    found = find(Landscape([1.0, 5.0, 3.0]), short_starts)
+def test_short_starts_continue_the_best(monkeypatch):
+    monkeypatch.setattr(restarts, "SHORT_STEPS", 3)
+    heights = [float(i % 7) for i in range(N_SHORT_STARTS)]
+    heights[1] = 9.0
+    found = find(Landscape(heights, draws=list(range(N_SHORT_STARTS))), short_starts)
     best = found.best.result
     assert best.params.hill == 1
     assert best.converged
     assert len(found.runs) == N_SHORT_STARTS
-    assert all(run.result.n_iter == SHORT_STEPS for run in found.runs if run.number != found.best.number)
-    assert best.n_iter > SHORT_STEPS
-    assert best.objective == pytest.approx(100, abs=20 * 1e-8)
+    steps = sorted(run.result.n_iter for run in found.runs)
+    assert steps[: -restarts.N_FINALISTS] == [3] * (N_SHORT_STARTS - restarts.N_FINALISTS)
+    assert min(steps[-restarts.N_FINALISTS :]) > 3
+    assert best.n_iter == max(steps)
+    assert best.objective == pytest.approx(20 * 9, abs=20 * 1e-8)
 
 
 def test_short_starts_go_on_with_the_next_if_the_best_has_a_flaw():
@@ -232,8 +237,9 @@ def test_short_starts_go_on_with_the_next_if_the_best_has_a_flaw():
     assert found.best.result.converged
 
 
-def test_short_starts_give_up_after_some_failures():
+def test_short_starts_give_up_after_some_failures(monkeypatch):
     """The last resort of a race is the best of its finalists."""
+    monkeypatch.setattr(restarts, "SHORT_STEPS", 3)
     heights = [float(i) for i in range(N_SHORT_STARTS)]
     found = find(Landscape(heights, flawed=tuple(range(N_SHORT_STARTS))), short_starts)
     assert found.best.result.params.hill == N_SHORT_STARTS - 1

@@ -40,8 +40,9 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         Largest number of EM updates (M-steps) of a start.
     n_init : "auto" or int, default="auto"
         "auto": ten short starts (the first by `init_params`, the others in turn by k-means++, random rows and
-        k-means) on at most 10,000 rows, the best of which is continued. A number: that many full starts by
-        `init_params`, the best kept. One start if it is given or if K = 1.
+        k-means), of which the best three are run on and the best is continued. A number: that many full starts by
+        `init_params`, the best kept. From 10,000 rows on, starts are compared on a sample of at most 10,000 of them.
+        One start if it is given or if K = 1.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array-like, default="kmeans"
         How a start is drawn: some steps of k-means, its seeds alone, random responsibilities, or random rows as
         means. Or the start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape
