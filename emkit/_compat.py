@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError:
     Method = TypeVar("Method", bound=Callable[..., Any])
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
+    class CallbackSupportMixin:  # type: ignore[no-redef]  # stands in for the import above
         """Before scikit-learn 1.9 there are no callbacks."""
 
         def _init_callback_context(self, **options: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Report:
                 logger.info("start %d, %s %d: objective %.10g", number, step.phase, step.iteration, step.objective)
             if context is None:
                 return False
-            attributes = lambda: self._publish(params)  # noqa: E731 - passed by keyword below
+            attributes = partial(self._publish, params)
             task = context.subcontext(task_name="iteration")
             task.call_on_fit_task_begin(estimator=self._owner)
             return bool(task.call_on_fit_task_end(estimator=self._owner, reconstruction_attributes=attributes))

@@ -1,6 +1,6 @@
-"""Everything that sees raw user input. What is wrong is a ValueError that names the argument, its value and what is
+"""Everything that sees raw user input. Models and kernels trust what leaves this module.
 
-allowed. Models and kernels trust what leaves this module.
+What is wrong is a ValueError that names the argument, its value and what is allowed.
 """
 
 from __future__ import annotations
@@ -84,12 +84,10 @@ def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype)
     return np.ascontiguousarray(weight, dtype=dtype)
 
 
-def as_source(
-    estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool, drop_zero_weights: bool = True
-) -> tuple[Source, np.ndarray | None]:
+def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> tuple[Source, np.ndarray | None]:
     """Chunks of an array, frame, memory map or function that yields blocks of rows; see :mod:`emkit.chunks`.
 
-    Rows of weight zero are left out if asked: they are repeated no times. The second result are the indices of the
+    Rows of weight zero are left out: they are repeated no times. The second result are the indices of the
     rows that were kept, or None for all.
     """
     if callable(X):
@@ -99,7 +97,7 @@ def as_source(
     X = _read(estimator, X, reset=reset, min_rows=2 if reset else 1)
     weight = check_sample_weight(sample_weight, len(X), X.dtype)
     kept = None
-    if drop_zero_weights and weight is not None and not weight.all():
+    if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
         X, weight = X[kept], weight[kept]
     return ArraySource(X, weight), kept

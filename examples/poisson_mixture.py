@@ -168,7 +168,10 @@ def check_model(X):
     truth, rng = PoissonMixtureParams(np.array([0.3, 0.7]), np.array([3.0, 12.0])), np.random.default_rng(0)
     component = rng.choice(2, 1000, p=truth.weights)
     simulated = rng.poisson(truth.rates[component])[:, None].astype(np.float64)
-    reverse = lambda params: PoissonMixtureParams(params.weights[::-1], params.rates[::-1])  # noqa: E731
+
+    def reverse(params):
+        return PoissonMixtureParams(params.weights[::-1], params.rates[::-1])
+
     check_em_model(PoissonMixtureModel(2), X, permute=reverse, truth=(truth, simulated))
 
 

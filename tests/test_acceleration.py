@@ -113,7 +113,10 @@ def test_anderson_damping():
 def test_anderson_forgets_what_lies_outside_its_window():
     """After as many linear steps as the window holds, an earlier map does not matter any more."""
     mapping, _ = linear_map(5)
-    other = lambda x: 0.5 * x + 1  # noqa: E731
+
+    def other(x):
+        return 0.5 * x + 1
+
     with_past, without = Anderson(Vectors(), window=2), Anderson(Vectors(), window=2)
     x = np.ones(5)
     for _ in range(3):
@@ -156,7 +159,10 @@ def test_squarem_by_hand_in_two_directions():
 
 def test_squarem_finds_the_fixed_point_of_a_line():
     accelerator = Squarem(Vectors())
-    mapping = lambda x: 0.95 * x + 0.05 * 7  # noqa: E731
+
+    def mapping(x):
+        return 0.95 * x + 0.05 * 7
+
     assert_allclose(iterate(accelerator, mapping, np.array([0.0]), 2), [7.0], rtol=1e-12)
 
 

@@ -4,6 +4,7 @@ import copy
 import logging
 import pickle
 import warnings
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -279,7 +280,7 @@ class TestStarts:
 class TestSources:
     rng = np.random.default_rng(0)
     data = rng.standard_normal((25_000, 3)) + 4 * rng.integers(0, 2, size=(25_000, 1))
-    shared = {"n_components": 2, "random_state": 0}  # noqa: RUF012
+    shared = MappingProxyType({"n_components": 2, "random_state": 0})
     expected = EMGaussianMixture(2, random_state=0).fit(data)
 
     def blocks(self, size):

@@ -65,9 +65,10 @@ def mixture_covariance(params: GaussianMixtureParams, within: np.ndarray, means:
 
 
 def _few_rows(model: GaussianMixtureModel, weight: float) -> float:
-    """Up to this weight a component at the floor is a fluke: ten rows for each parameter of a width, or half of an
+    """Up to this weight a component at the floor is a fluke.
 
-    equal share if that is less, but always what is too few for a covariance of full rank.
+    Ten rows for each that a covariance of full rank needs, or half of an equal share if that is less; but never fewer
+    than full rank needs.
     """
     rank = model.family.covariance.rows_of_full_rank(model.family.n_features)
     return max(rank, min(10 * rank, weight / (2 * model.family.n_components)))

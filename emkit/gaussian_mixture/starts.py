@@ -116,9 +116,10 @@ class Starts:
         return self._parts(params, replace(self._model, hard=True).e_step(params, self.rows))
 
     def _parts(self, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> GaussianMixtureParams:
-        """Parameters of the parts. Each covariance is that of its part and of d + 1 rows like the average part,
+        """Parameters of the parts.
 
-        so that a small part does not start on its way to a singular solution.
+        Each covariance is that of its part and of d + 1 rows like the average part, so that a small part does not
+        start on its way to a singular solution.
         """
         family, counts = self._model.family, stats.counts
         shift = stats.sums / np.where(counts > 0, counts, 1)[:, None]
