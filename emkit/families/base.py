@@ -1,0 +1,151 @@
+"""What a family is: densities of k components and the weighted statistics that their M-step needs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..chunks import Rows
+
+
+class Sums(tuple[Any, ...]):
+    """Arrays (or sums of them) that add and scale one by one."""
+
+    def __add__(self, other: Any) -> Sums:
+        return Sums(a + b for a, b in zip(self, other, strict=True))
+
+    def __mul__(self, factor: Any) -> Sums:
+        return Sums(a * factor for a in self)
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an estimator's constructor says of its family.
+
+    Attributes
+    ----------
+    covariance_type : str
+        Key of :data:`emkit.families.covariance.COVARIANCES`.
+    reg_covar : float
+        Floor under the covariances, relative to the features' variances.
+    n_mix : int
+        Gaussians in each component of a family of mixtures.
+    n_symbols : int, sequence of int, or None
+        Number of symbols of each categorical column; None is one more than the largest in the data.
+    emissionprob_prior : float
+        Dirichlet concentration of the probabilities of symbols, >= 1; 1 is maximum likelihood.
+    """
+
+    covariance_type: str = "full"
+    reg_covar: float = 1e-6
+    n_mix: int = 2
+    n_symbols: Any = None
+    emissionprob_prior: float = 1.0
+
+
+class Family(ABC):
+    """Densities of `n_components` components over rows of d columns; pure, without fitted state.
+
+    Parameters (`params`) are an immutable value of the family's own, statistics (`moments`) a tuple of arrays that
+    add. NaN in a row is a missing value, to be integrated out; the log density of a row without a value is 0.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The parts of the parameters, by the names of the fitted attributes without the underscore.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    n_components: int
+
+    @classmethod
+    @abstractmethod
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
+        """The family for training rows (n, d), float64 with NaN; ValueError if a value is not allowed."""
+
+    @classmethod
+    @abstractmethod
+    def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
+        """The family of parameters of which the parts are known, as those of a fitted estimator."""
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int: ...
+
+    def check_rows(self, X: np.ndarray) -> None:
+        """ValueError for a value that the family does not know, naming value, row and column."""
+
+    @abstractmethod
+    def log_density(self, params: Any, rows: Rows) -> np.ndarray:
+        """log p(x; k) of what is observed of each row, (n, k) float64."""
+
+    @abstractmethod
+    def moments(self, params: Any, rows: Rows, resp: np.ndarray) -> tuple[Any, ...]:
+        """Statistics of a chunk under responsibilities (n, k), sample weights included; C-ordered rows, any stride."""
+
+    @abstractmethod
+    def m_step(self, moments: tuple[Any, ...], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+        """Parameters that maximise the expected log-likelihood; a component without rows stays as it was."""
+
+    @abstractmethod
+    def start(self, rows: Rows, resp: np.ndarray) -> Any:
+        """Parameters from responsibilities (n, k), sample weights included, where there are none yet."""
+
+    @abstractmethod
+    def parts(self, params: Any) -> dict[str, Any]:
+        """The parameters by `names`, as arrays that an estimator publishes."""
+
+    @abstractmethod
+    def from_parts(self, parts: dict[str, Any]) -> Any:
+        """Parameters of all parts; floors and priors are not applied."""
+
+    def check_part(self, name: str, value: Any) -> Any:
+        """A part that a user gave as ``<name>_init``; ValueError if its shape or a value is wrong."""
+        raise ValueError(f"{name}_init does not belong to {type(self).__name__}, whose parameters are {self.names}")
+
+    @abstractmethod
+    def n_free(self, fixed: frozenset[str] = frozenset()) -> int:
+        """Free parameters."""
+
+    @abstractmethod
+    def sample(self, params: Any, components: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A row (d,) drawn from each of the given components (n,); (n, d)."""
+
+    @abstractmethod
+    def mean(self, params: Any) -> np.ndarray:
+        """Expected row of each component, (k, d)."""
+
+    @abstractmethod
+    def variance(self, params: Any) -> np.ndarray:
+        """Variance of each column in each component, (k, d)."""
+
+    def features(self, X: np.ndarray) -> np.ndarray:
+        """Rows as points (n, f) in which distance means something, for k-means starts; NaN stays NaN."""
+        return X
+
+    def log_prior(self, params: Any) -> float:
+        return 0.0
+
+    def rounding(self, params: Any) -> float:
+        """Relative error that rounding may make in a sum of log densities."""
+        return 1e3 * float(np.finfo(np.float64).eps)
+
+    def flaw(self, params: Any, counts: np.ndarray, weight: float, fixed: frozenset[str]) -> str:
+        """What makes a solution unfit for use, "" if nothing does; `counts` (k,) of all rows of total `weight`."""
+        lost = ", ".join(map(str, np.flatnonzero(counts <= 1e-8 * weight)))
+        return f"state(s) {lost} have lost all rows" if lost else ""
+
+    # Acceleration: both, or neither.
+
+    def to_vector(self, params: Any, fixed: frozenset[str] = frozenset()) -> np.ndarray | None:
+        """Unconstrained and free of units, (p,); None if the family has no such form."""
+        return None
+
+    def from_vector(self, vector: np.ndarray, params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+        """Back again; UnusableStartError where the vector is out of range. What is fixed is taken from `params`."""
+        raise NotImplementedError
