@@ -61,20 +61,20 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         own = {name: value for name, value in vars(self).items() if name not in _fitted_names(self)}
         self.__dict__ = {**own, **{name: getattr(fitted, name) for name in _fitted_names(fitted)}}
 
-    def _fit_copy(self, fit: Callable[..., None], X: Any, sample_weight: Any) -> Any:
+    def _fit_copy(self, fit: Callable[..., None], X: Any, **metadata: Any) -> Any:
         """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
-        context = self._open_callbacks(X, sample_weight)
+        context = self._open_callbacks(X, metadata)
         fitted = self._blank_copy()
-        fit(fitted, self, X, sample_weight)
+        fit(fitted, self, X, **metadata)
         self._adopt(fitted)
         self._close_callbacks(context)
         return self
 
-    def _open_callbacks(self, X: Any, sample_weight: Any) -> Any:
+    def _open_callbacks(self, X: Any, metadata: dict[str, Any]) -> Any:
         """The root context of scikit-learn's callbacks; None before scikit-learn 1.9."""
         context = self._init_callback_context(max_subtasks=None, sequential_subtasks=False)
         if context is not None:
-            context.call_on_fit_task_begin(estimator=self, X=X, metadata={"sample_weight": sample_weight})
+            context.call_on_fit_task_begin(estimator=self, X=X, metadata=metadata)
         return context
 
     def _close_callbacks(self, context: Any) -> None:

@@ -101,8 +101,16 @@ class Covariance(ABC):
     def zero_scatter(self, k: int, d: int) -> np.ndarray: ...
 
     @abstractmethod
-    def add_scatter(self, difference: np.ndarray, resp: np.ndarray, out: np.ndarray) -> None:
-        """Add sum_i r_i x_i x_i^T to `out`; x (k, n, d), r (k, n)."""
+    def moments(
+        self,
+        X: np.ndarray,
+        resp: np.ndarray,
+        means: np.ndarray,
+        counts: np.ndarray,
+        sums: np.ndarray,
+        scatter: np.ndarray,
+    ) -> None:
+        """See `kernels.reference`."""
 
     @abstractmethod
     def add_matrices(self, matrices: np.ndarray, out: np.ndarray) -> None:
@@ -214,8 +222,8 @@ class _Dense(Covariance):
     def dense(self, covariances, k, d):
         return np.broadcast_to(self._matrices(covariances), (k, d, d))
 
-    def add_scatter(self, difference, resp, out):
-        self.add_matrices((difference * resp[:, :, None]).swapaxes(1, 2) @ difference, out)
+    def moments(self, X, resp, means, counts, sums, scatter):
+        kernels.moments_full(X, resp, means, counts, sums, scatter)
 
     def add_matrices(self, matrices, out):
         out += matrices.sum(axis=0) if self.shared else matrices
@@ -347,8 +355,8 @@ class Diag(Covariance):
     def zero_scatter(self, k, d):
         return np.zeros((k, d))
 
-    def add_scatter(self, difference, resp, out):
-        out += (resp[:, None] @ difference**2)[:, 0]
+    def moments(self, X, resp, means, counts, sums, scatter):
+        kernels.moments_diag(X, resp, means, counts, sums, scatter)
 
     def add_matrices(self, matrices, out):
         out += np.diagonal(matrices, axis1=1, axis2=2)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from .. import kernels
+from .._validation import check_array
 from ..chunks import Rows
-from .covariance import Covariance
+from ..description import Description, describe
+from .base import Family, Options
+from .covariance import COVARIANCES, Covariance
+from .degenerate import collapsed, flaws, seed_anew
 
 LOG_2PI = math.log(2 * math.pi)
 LARGEST_SQUARE = {np.float64: 1e300, np.float32: 1e37}  # as in the kernels
-MOMENT_ROWS = 500  # at a time, where (k, n, d) arrays are made
 
 
 class GaussianParams(NamedTuple):
@@ -36,7 +39,7 @@ class Moments(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianFamily:
+class GaussianFamily(Family):
     """k Gaussians of one covariance type.
 
     Attributes
@@ -56,6 +59,20 @@ class GaussianFamily:
     scale: np.ndarray
     floor: float
     dtype: np.dtype
+
+    names = ("means", "covariances")
+
+    @classmethod
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
+        description = describe([Rows(X, np.ones(len(X)))], X.shape[1])
+        check_range(description, X.dtype)
+        covariance = COVARIANCES[options.covariance_type]
+        return cls(covariance, n_components, description.scale, options.reg_covar, X.dtype)
+
+    @classmethod
+    def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
+        covariance, d = COVARIANCES[options.covariance_type], np.shape(parts["means"])[-1]
+        return cls(covariance, n_components, np.ones(d), options.reg_covar, np.dtype(np.float64))
 
     @property
     def n_features(self) -> int:
@@ -109,12 +126,9 @@ class GaussianFamily:
         moments = self.no_moments()
         complete = rows.complete_part
         kept = np.delete(resp, rows.missing, axis=0) if rows.has_missing else resp
-        for start in range(0, len(complete), MOMENT_ROWS):
-            part = slice(start, start + MOMENT_ROWS)
-            difference = complete.X[part] - params.means[:, None]  # (k, n, d)
-            moments.counts[:] += kept[part].sum(axis=0)
-            moments.sums[:] += (kept[part].T[:, None] @ difference)[:, 0]
-            self.covariance.add_scatter(difference, kept[part].T, moments.scatter)
+        if kept.dtype != self.dtype or kept.strides[1] != kept.itemsize:
+            kept = np.ascontiguousarray(kept, self.dtype)
+        self.covariance.moments(complete.X, kept, np.ascontiguousarray(params.means, self.dtype), *moments)
         if rows.has_missing:
             X, starts, observed, means, covariances = self._with_gaps(params, rows)
             scatters = np.zeros_like(covariances)
@@ -147,6 +161,78 @@ class GaussianFamily:
         scatter = self.covariance.scatter_about(scatter, counts, centroid)
         scatter = self.covariance.scatter_about(scatter, -counts, centroid - shift)
         return Moments(counts, sums - counts[:, None] * shift, scatter)
+
+    def start_from(self, moments: Moments, params: GaussianParams) -> GaussianParams:
+        """Parameters at a start from the moments of parts of the rows.
+
+        Each covariance is that of its part and of d + 1 rows like the average part, so that a small part does not
+        start on its way to a singular solution.
+        """
+        counts, sums, scatter = moments
+        shift = sums / np.where(counts > 0, counts, 1)[:, None]
+        scatter = self.covariance.scatter_about(scatter, counts, shift)
+        prior_rows = 0.0 if self.covariance.shared else self.n_features + 1.0
+        scatter = scatter + prior_rows * scatter.sum(axis=0) / counts.sum()
+        moved = params._replace(means=params.means + shift)
+        softened = replace(self, floor=max(self.floor, 1e-6))
+        return softened.m_step(Moments(counts + prior_rows, np.zeros_like(shift), scatter), moved)
+
+    def start(self, rows: Rows, resp: np.ndarray) -> GaussianParams:
+        middle = describe([rows], self.n_features).mean
+        covariances = self.covariance.from_variances(self.scale**2, self.n_components)
+        params = self.params(np.tile(middle, (self.n_components, 1)), covariances)
+        for _ in range(2):  # the second time about the right means, so that nothing cancels
+            params = self.start_from(self.moments(params, rows, resp), params)
+        return params
+
+    def parts(self, params: GaussianParams) -> dict[str, Any]:
+        return {"means": params.means, "covariances": params.covariances}
+
+    def from_parts(self, parts: dict[str, Any]) -> GaussianParams:
+        means, covariances = (np.asarray(parts[name], dtype=np.float64) for name in self.names)
+        return self.params(means, covariances, floor=0.0)
+
+    def check_part(self, name: str, value: Any) -> np.ndarray:
+        k, d = self.n_components, self.n_features
+        if name == "means":
+            return check_array("means_init", value, (k, d), name)
+        if name != "covariances":
+            return super().check_part(name, value)
+        covariances = check_array("covariances_init", value, self.covariance.shape(k, d), name)
+        dense = self.covariance.dense(covariances, k, d)
+        if not np.allclose(dense, dense.swapaxes(1, 2)) or not (np.linalg.eigvalsh(dense) > 0).all():
+            raise ValueError("covariances_init must be symmetric and positive definite")
+        return covariances
+
+    def sample(self, params: GaussianParams, components: np.ndarray, rng: Any) -> np.ndarray:
+        values, vectors = np.linalg.eigh(self._dense(params))
+        roots = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+        noise = rng.standard_normal((len(components), self.n_features))
+        drawn: np.ndarray = params.means[components] + np.einsum("nij,nj->ni", roots[components], noise)
+        return drawn
+
+    def mean(self, params: GaussianParams) -> np.ndarray:
+        return params.means
+
+    def variance(self, params: GaussianParams) -> np.ndarray:
+        return np.diagonal(self._dense(params), axis1=1, axis2=2)
+
+    def features(self, X: np.ndarray) -> np.ndarray:
+        """Columns in units of their standard deviations; isotropic types must not rescale one against another."""
+        return X / (np.sqrt((self.scale**2).mean()) if self.covariance.isotropic else self.scale)
+
+    def flaw(self, params: GaussianParams, counts: np.ndarray, weight: float, fixed: frozenset[str]) -> str:
+        return flaws(self, params, counts, weight, fixed)
+
+    def reseed(
+        self, params: GaussianParams, counts: np.ndarray, weight: float, X: np.ndarray
+    ) -> tuple[GaussianParams, np.ndarray] | None:
+        """Collapsed components moved to random rows X (k, d), and which they were; None if there are none."""
+        which = collapsed(self, params, counts, weight)
+        if not which.any():
+            return None
+        rows = np.where(np.isnan(X[which]), params.means.mean(axis=0), X[which])
+        return seed_anew(self, params, which, rows), which
 
     def n_free(self, fixed: frozenset[str] = frozenset()) -> int:
         k, d = self.n_components, self.n_features
@@ -189,6 +275,20 @@ class GaussianFamily:
 
     def _dense(self, params: GaussianParams) -> np.ndarray:
         return self.covariance.dense(params.covariances, self.n_components, self.n_features)
+
+
+def check_range(description: Description, dtype: np.dtype) -> None:
+    """ValueError for a feature whose variance, or its inverse, would leave the range of the dtype."""
+    widest = 1e15 if dtype == np.float32 else 1e150
+    with np.errstate(invalid="ignore"):
+        inside = (description.scale < widest) & (~description.varies | (description.scale > 1 / widest))
+    if not inside.all():
+        columns = np.flatnonzero(~inside)
+        scale = np.nan_to_num(description.scale[columns], nan=np.inf, posinf=np.inf)
+        raise ValueError(
+            f"X has column(s) {columns.tolist()} of standard deviation {scale}, but {dtype} takes "
+            f"{1 / widest:g} to {widest:g}; multiply these columns by a constant"
+        )
 
 
 def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

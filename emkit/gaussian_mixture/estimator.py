@@ -13,7 +13,7 @@ from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import as_source, check_sample_weight
 from ..families.gaussian import posterior
-from .fitting import fit_batch, fit_online, fitted_covariance, fitted_model
+from .fitting import fit_batch, fit_online, fitted_model
 
 
 class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, EMEstimator):
@@ -207,7 +207,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         DegenerateSolutionWarning
             If a component collapsed onto a few rows, or is wider than its rows because of `reg_covar`.
         """
-        return self._fit_copy(fit_batch, X, sample_weight)
+        return self._fit_copy(fit_batch, X, sample_weight=sample_weight)
 
     @with_callbacks
     def partial_fit(self, X, y=None, *, sample_weight=None):
@@ -229,7 +229,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         -------
         self : EMGaussianMixture
         """
-        return self._fit_copy(fit_online, X, sample_weight)
+        return self._fit_copy(fit_online, X, sample_weight=sample_weight)
 
     def fit_predict(self, X, y=None, *, sample_weight=None):
         """Fit the mixture and give each row's most probable component; the same as ``fit(X).predict(X)``.
@@ -355,14 +355,10 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         if not isinstance(n_samples, (int, np.integer)) or isinstance(n_samples, bool) or n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; it must be an integer >= 1")
         rng = check_random_state(self.random_state)
-        k, d = self.means_.shape
-        weights = self.weights_.astype(np.float64)
-        y = np.repeat(np.arange(k), rng.multinomial(n_samples, weights / weights.sum()))
-        dense = fitted_covariance(self).dense(self.covariances_.astype(np.float64), k, d)
-        values, vectors = np.linalg.eigh(dense)
-        roots = vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-        noise = rng.standard_normal((n_samples, d))
-        X = self.means_[y] + np.einsum("nij,nj->ni", roots[y], noise)
+        model, params = fitted_model(self, self.means_.dtype)
+        weights = params.weights / params.weights.sum()
+        y = np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
+        X = model.family.sample(params.gaussians, y, rng)
         return X.astype(self.means_.dtype), y
 
     @property

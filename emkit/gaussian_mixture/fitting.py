@@ -13,7 +13,7 @@ from ..description import Description, describe
 from ..engine import Earlier
 from ..executors import Serial
 from ..families.covariance import COVARIANCES, Covariance
-from ..families.gaussian import GaussianFamily
+from ..families.gaussian import GaussianFamily, check_range
 from ..online import OnlineState, online_step
 from .model import PARAMETERS, GaussianMixtureModel, GaussianMixtureParams
 from .problem import GivenStart, MixtureProblem, rebuild
@@ -67,7 +67,7 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     dtype = owner.means_.dtype
     source, _ = as_source(estimator, X, sample_weight, reset=False)
     description = describe(source, source.n_features, online.description)
-    _check_range(description, dtype)
+    check_range(description, dtype)
     model = make_model(estimator, description, dtype)
     stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, dtype))
     state = online_step(model, online.state, stats)
@@ -111,22 +111,8 @@ def _checked(description: Description, n_components: int, dtype: np.dtype) -> De
             f"Expected n_samples >= n_components but got n_components = {n_components}, "
             f"n_samples = {description.n_rows} (rows of positive weight; at least 2 are required)"
         )
-    _check_range(description, dtype)
+    check_range(description, dtype)
     return description
-
-
-def _check_range(description: Description, dtype: np.dtype) -> None:
-    """ValueError for a feature whose variance, or its inverse, would leave the range of the dtype."""
-    widest = 1e15 if dtype == np.float32 else 1e150
-    with np.errstate(invalid="ignore"):
-        inside = (description.scale < widest) & (~description.varies | (description.scale > 1 / widest))
-    if not inside.all():
-        columns = np.flatnonzero(~inside)
-        scale = np.nan_to_num(description.scale[columns], nan=np.inf, posinf=np.inf)
-        raise ValueError(
-            f"X has column(s) {columns.tolist()} of standard deviation {scale}, but {dtype} takes "
-            f"{1 / widest:g} to {widest:g}; multiply these columns by a constant"
-        )
 
 
 def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:

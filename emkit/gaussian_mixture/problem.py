@@ -11,8 +11,8 @@ from scipy.spatial.distance import cdist
 from ..chunks import ArraySource, Source
 from ..description import Description
 from ..engine import EMResult
+from ..families.degenerate import collapsed, flaws, seed_anew
 from ..families.gaussian import GaussianParams
-from .degenerate import collapsed, flaws, seed_anew
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 from .starts import Starts
 
@@ -86,7 +86,8 @@ class MixtureProblem:
         return GaussianMixtureParams(weights, self.model.family.params(means, covariances, floor))
 
     def flaw(self, result: Result) -> str:
-        return flaws(self.model, result.params, result.stats)
+        stats = result.stats
+        return flaws(self.model.family, result.params.gaussians, stats.counts, stats.weight, self.model.fixed)
 
     def is_same(self, params: GaussianMixtureParams, other: GaussianMixtureParams) -> bool:
         """Each component has a counterpart of about the same mean, weight and volume."""
@@ -101,11 +102,14 @@ class MixtureProblem:
         return len(set(match)) == len(match) and all(np.abs(part).max() < SAME for part in differences)
 
     def repair(self, result: Result, rng: np.random.Generator) -> GaussianMixtureParams | None:
-        which = collapsed(self.model, result.params, result.stats)
+        family, (weights, gaussians), stats = self.model.family, result.params, result.stats
+        which = collapsed(family, gaussians, stats.counts, stats.weight)
         if not which.any() or self.model.fixed & {"means", "covariances"}:
             return None  # nothing that new seeds would mend, or the user's own choice
         rows = np.array([self._starts.random_row(rng) for _ in range(which.sum())])
-        return seed_anew(self.model, result.params, which, rows)
+        if "weights" not in self.model.fixed:
+            weights = np.where(which, 1 / len(weights), weights)
+        return GaussianMixtureParams(weights / weights.sum(), seed_anew(family, gaussians, which, rows))
 
 
 def rebuild(

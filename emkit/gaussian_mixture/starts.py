@@ -2,11 +2,6 @@
 
 A start depends neither on the order of the rows nor on whether a weight is written as repetition: rows are sorted, and
 a row is drawn by the inverse of the cumulative weight. From `ALL_ROWS` rows on this holds for the law of the sample.
-
-References
-----------
-.. [1] Arthur, D. and Vassilvitskii, S. (2007). k-means++: the advantages of careful seeding. SODA, 1027-1035.
-   Section 2.2; several candidates for each seed as in their section 6.
 """
 
 from __future__ import annotations
@@ -17,13 +12,13 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from ..chunks import ArraySource, Rows
 from ..description import Description
 from ..engine import run_em
 from ..families.covariance import COVARIANCES
-from ..families.gaussian import GaussianFamily, Moments, posterior
+from ..families.gaussian import GaussianFamily, posterior
+from ..seeding import careful_seeds, distinct_rows, draw_row
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 
 ALL_ROWS = 10_000  # below this number of rows, starts use them all
@@ -62,8 +57,8 @@ class Starts:
         if method == "random":
             return self.from_responsibilities([self.rows], self._random_responsibilities(rng))
         if method == "random_from_data":
-            return self._around(_distinct_rows(self._z, self._weight, k, rng))
-        seeds = _careful_seeds(self._z, self._weight, k, rng)
+            return self._around(distinct_rows(self._z, self._weight, k, rng))
+        seeds = careful_seeds(self._z, self._weight, k, rng)
         return self._around(self._kmeans(seeds) if method == "kmeans" else seeds)
 
     def around(self, means: np.ndarray) -> GaussianMixtureParams:
@@ -79,7 +74,7 @@ class Starts:
 
     def random_row(self, rng: np.random.Generator) -> np.ndarray:
         """A row of the sample, (d,); a missing value is the feature's mean."""
-        row = self.rows.X[_draw(self._weight, rng.random())].astype(np.float64)
+        row = self.rows.X[draw_row(self._weight, rng.random())].astype(np.float64)
         return np.where(np.isnan(row), self._mean, row)
 
     def _stats_given(self, params, chunks, resp) -> GaussianMixtureStats:
@@ -116,21 +111,11 @@ class Starts:
         return self._parts(params, replace(self._model, hard=True).e_step(params, self.rows))
 
     def _parts(self, params: GaussianMixtureParams, stats: GaussianMixtureStats) -> GaussianMixtureParams:
-        """Parameters of the parts.
-
-        Each covariance is that of its part and of d + 1 rows like the average part, so that a small part does not
-        start on its way to a singular solution.
-        """
-        family, counts = self._model.family, stats.counts
-        shift = stats.sums / np.where(counts > 0, counts, 1)[:, None]
-        scatter = family.covariance.scatter_about(stats.scatter, counts, shift)
-        prior_rows = 0.0 if family.covariance.shared else family.n_features + 1.0
-        scatter = scatter + prior_rows * scatter.sum(axis=0) / counts.sum()
-        moments = Moments(counts + prior_rows, np.zeros_like(shift), scatter)
-        moved = params.gaussians._replace(means=params.gaussians.means + shift)
+        counts = stats.counts
         weights = np.maximum(counts, 1e-3 * counts.mean())
-        start_family = replace(family, floor=max(family.floor, 1e-6))
-        return GaussianMixtureParams(weights / weights.sum(), start_family.m_step(moments, moved))
+        return GaussianMixtureParams(
+            weights / weights.sum(), self._model.family.start_from(stats.moments, params.gaussians)
+        )
 
 
 def _sample_size(k: int, d: int) -> int:
@@ -156,52 +141,3 @@ def _sample(chunks: Iterable[Rows], weight: float, n_rows: int | None, rng: np.r
 
 def _sorted(rows: Rows) -> Rows:
     return rows.take(np.lexsort(rows.X.T[::-1]))
-
-
-def _draw(weight: np.ndarray, place: float | np.ndarray) -> np.ndarray:
-    """Index at a place in [0, 1) of the cumulative weight."""
-    ends = np.cumsum(weight)
-    last = len(weight) - 1 - np.argmax(weight[::-1] > 0)
-    return np.minimum(np.searchsorted(ends, place * ends[-1], side="right"), last)
-
-
-def _careful_seeds(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """k rows, each far from those before ([1]_): of some candidates, the one that lowers the inertia most."""
-    n_candidates = 2 + int(np.log(k))
-    seeds = np.empty((k, z.shape[1]))
-    nearest = np.ones(len(z))  # the first seed is drawn by weight alone
-    for index in range(k):
-        potential = weight * nearest
-        if not potential.any():  # fewer distinct rows than seeds
-            potential = weight
-        candidates = z[_draw(potential, rng.random(n_candidates if index else 1))]
-        candidates = np.where(np.isnan(candidates), 0.0, candidates)
-        distances = _squared_distances(z, candidates)
-        if index:
-            distances = np.minimum(distances, nearest[:, None])
-        best = int(np.argmin(weight @ distances))
-        seeds[index], nearest = candidates[best], distances[:, best]
-    return seeds
-
-
-def _squared_distances(z: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Of rows (n, d) from points (m, d), over the observed features, scaled up to all; (n, m)."""
-    square = cdist(z, points, "sqeuclidean")
-    incomplete = np.flatnonzero(np.isnan(square[:, 0]))
-    if len(incomplete):
-        observed = ~np.isnan(z[incomplete])
-        difference = np.where(observed[:, None], z[incomplete, None] - points, 0.0)
-        n_observed = np.maximum(observed.sum(axis=1), 1)
-        square[incomplete] = (difference**2).sum(axis=2) * (z.shape[1] / n_observed)[:, None]
-    return square
-
-
-def _distinct_rows(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """k rows drawn by weight, distinct as long as there are distinct ones."""
-    z, weight = np.nan_to_num(z), weight.copy()
-    rows = np.empty((k, z.shape[1]))
-    for index in range(k):
-        rows[index] = z[_draw(weight, rng.random())]
-        others = weight * (z != rows[index]).any(axis=1)
-        weight = others if others.any() else weight
-    return rows

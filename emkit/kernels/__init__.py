@@ -12,6 +12,8 @@ from ._kernels import (
     log_density_diag,
     log_density_full,
     log_density_missing,
+    moments_diag,
+    moments_full,
     moments_missing,
 )
 
@@ -23,5 +25,7 @@ __all__ = [
     "log_density_diag",
     "log_density_full",
     "log_density_missing",
+    "moments_diag",
+    "moments_full",
     "moments_missing",
 ]

@@ -246,7 +246,7 @@ EM_INLINE void NAME(moments_any)(int d, int tile, const REAL *diff, const REAL *
 }
 
 /* Count, first moments and squares per feature. */
-EM_INLINE void NAME(moments_diag)(int d, int tile, const REAL *x, const REAL *mean, const REAL *resp, double *count,
+EM_INLINE void NAME(moments_diag_tile)(int d, int tile, const REAL *x, const REAL *mean, const REAL *resp, double *count,
                                   double *sums, double *squares) {
     VEC n = {0};
     for (int s = 0; s < tile; s += LANES) n += NAME(load)(resp + s);
@@ -384,8 +384,56 @@ EM_CLONES int NAME(em_step_diag)(rows data, const REAL *weight, int d, int k, co
         for (int c = 0; c < k; c++) {
             const REAL *resp = w.joint + c * w.tile;
             if (NAME(is_empty)(w.tile, resp)) continue;
-            NAME(moments_diag)(d, w.tile, w.x, means + (size_t)c * d, resp, counts + c, sums + (size_t)c * d,
+            NAME(moments_diag_tile)(d, w.tile, w.x, means + (size_t)c * d, resp, counts + c, sums + (size_t)c * d,
                                squares + (size_t)c * d);
+        }
+    }
+    free(memory);
+    return 0;
+}
+
+/* Rows [0, n) of resp (n, k) into the tile; zero in the rows that fill it up. */
+EM_INLINE void NAME(fill_responsibilities)(int k, int tile, int n, const REAL *resp, ptrdiff_t stride, REAL *out) {
+    for (int c = 0; c < k; c++)
+        for (int s = 0; s < tile; s++) out[c * tile + s] = s < n ? resp[s * stride + c] : 0;
+}
+
+/* Moments under given responsibilities; `stride` of their rows in numbers. `shared`: one scatter for all components. */
+EM_CLONES int NAME(moments_full)(rows data, const REAL *resp, ptrdiff_t stride, int d, int k, const REAL *means,
+                                 int shared, double *counts, double *sums, double *scatters) {
+    NAME(workspace) w;
+    void *memory = NAME(open_workspace)(&w, d, k, 0);
+    if (!memory) return -1;
+    for (ptrdiff_t start = 0; start < data.n; start += w.tile) {
+        const int n = data.n - start < w.tile ? (int)(data.n - start) : w.tile;
+        NAME(fill_tile)(d, w.tile, n, data.X + start * data.row_stride, data.row_stride, data.column_stride, w.x);
+        NAME(fill_responsibilities)(k, w.tile, n, resp + start * stride, stride, w.joint);
+        for (int c = 0; c < k; c++) {
+            const REAL *share = w.joint + c * w.tile;
+            if (NAME(is_empty)(w.tile, share)) continue;
+            NAME(subtract_mean)(d, w.tile, w.x, means + (size_t)c * d, w.diff);
+            NAME(moments_any)(d, w.tile, w.diff, share, w.weighted, counts + c, sums + (size_t)c * d,
+                              scatters + (shared ? 0 : (size_t)c * d * d));
+        }
+    }
+    free(memory);
+    return 0;
+}
+
+EM_CLONES int NAME(moments_diag)(rows data, const REAL *resp, ptrdiff_t stride, int d, int k, const REAL *means,
+                                 double *counts, double *sums, double *squares) {
+    NAME(workspace) w;
+    void *memory = NAME(open_workspace)(&w, d, k, 0);
+    if (!memory) return -1;
+    for (ptrdiff_t start = 0; start < data.n; start += w.tile) {
+        const int n = data.n - start < w.tile ? (int)(data.n - start) : w.tile;
+        NAME(fill_tile)(d, w.tile, n, data.X + start * data.row_stride, data.row_stride, data.column_stride, w.x);
+        NAME(fill_responsibilities)(k, w.tile, n, resp + start * stride, stride, w.joint);
+        for (int c = 0; c < k; c++) {
+            const REAL *share = w.joint + c * w.tile;
+            if (NAME(is_empty)(w.tile, share)) continue;
+            NAME(moments_diag_tile)(d, w.tile, w.x, means + (size_t)c * d, share, counts + c, sums + (size_t)c * d,
+                                    squares + (size_t)c * d);
         }
     }
     free(memory);

@@ -82,3 +82,19 @@ def moments_missing(
     sums: NDArray[np.float64],
     scatters: NDArray[np.float64],
 ) -> None: ...
+def moments_full(
+    X: NDArray[_Real],
+    resp: NDArray[_Real],
+    means: NDArray[_Real],
+    counts: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    scatters: NDArray[np.float64],
+) -> None: ...
+def moments_diag(
+    X: NDArray[_Real],
+    resp: NDArray[_Real],
+    means: NDArray[_Real],
+    counts: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> None: ...

@@ -51,6 +51,14 @@ cdef extern from "_kernels.h" nogil:
     int em_step_diag_f32(rows data, const float *weight, int d, int k, const float *means, const float *scales,
                          const float *constants, int hard, double *objective, double *counts, double *sums,
                          double *squares)
+    int moments_full_f64(rows data, const double *resp, ptrdiff_t stride, int d, int k, const double *means, int shared,
+                         double *counts, double *sums, double *scatters)
+    int moments_full_f32(rows data, const float *resp, ptrdiff_t stride, int d, int k, const float *means, int shared,
+                         double *counts, double *sums, double *scatters)
+    int moments_diag_f64(rows data, const double *resp, ptrdiff_t stride, int d, int k, const double *means,
+                         double *counts, double *sums, double *squares)
+    int moments_diag_f32(rows data, const float *resp, ptrdiff_t stride, int d, int k, const float *means,
+                         double *counts, double *sums, double *squares)
 
 
 cdef inline rows rows_of(const real[:, :] X) noexcept nogil:
@@ -158,6 +166,48 @@ def em_step_diag(const real[:, :] X, const real[::1] weight, const real[:, ::1] 
                                       &objective, &counts[0], &sums[0, 0], &squares[0, 0])
     check_status(status)
     return objective
+
+
+def moments_full(const real[:, :] X, const real[:, :] resp, const real[:, ::1] means, double[::1] counts,
+                 double[:, ::1] sums, double[:, :, ::1] scatters):
+    cdef int d = X.shape[1], k = means.shape[0], shared = scatters.shape[0] == 1, status
+    cdef ptrdiff_t stride = resp.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef rows data
+    check_shapes(means.shape[1] == d == sums.shape[1] == scatters.shape[1] == scatters.shape[2]
+                 and counts.shape[0] == k == sums.shape[0] and (shared or scatters.shape[0] == k)
+                 and resp.shape[0] == X.shape[0] and resp.shape[1] == k and resp.strides[1] == sizeof(real))
+    if X.shape[0] == 0:
+        return
+    data = rows_of(X)
+    with nogil:
+        if real is double:
+            status = moments_full_f64(data, &resp[0, 0], stride, d, k, &means[0, 0], shared, &counts[0], &sums[0, 0],
+                                      &scatters[0, 0, 0])
+        else:
+            status = moments_full_f32(data, &resp[0, 0], stride, d, k, &means[0, 0], shared, &counts[0], &sums[0, 0],
+                                      &scatters[0, 0, 0])
+    check_status(status)
+
+
+def moments_diag(const real[:, :] X, const real[:, :] resp, const real[:, ::1] means, double[::1] counts,
+                 double[:, ::1] sums, double[:, ::1] squares):
+    cdef int d = X.shape[1], k = means.shape[0], status
+    cdef ptrdiff_t stride = resp.strides[0] // <ptrdiff_t> sizeof(real)
+    cdef rows data
+    check_shapes(means.shape[1] == d == sums.shape[1] == squares.shape[1]
+                 and counts.shape[0] == k == sums.shape[0] == squares.shape[0]
+                 and resp.shape[0] == X.shape[0] and resp.shape[1] == k and resp.strides[1] == sizeof(real))
+    if X.shape[0] == 0:
+        return
+    data = rows_of(X)
+    with nogil:
+        if real is double:
+            status = moments_diag_f64(data, &resp[0, 0], stride, d, k, &means[0, 0], &counts[0], &sums[0, 0],
+                                      &squares[0, 0])
+        else:
+            status = moments_diag_f32(data, &resp[0, 0], stride, d, k, &means[0, 0], &counts[0], &sums[0, 0],
+                                      &squares[0, 0])
+    check_status(status)
 
 
 def factorise(double[:, :, ::1] covariances, const double[::1] scale, double[:, :, ::1] lowers,

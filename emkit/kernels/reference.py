@@ -348,3 +348,38 @@ def _by_pattern(
 ) -> Iterator[tuple[slice, NDArray[np.intp], NDArray[np.intp]]]:
     for begin, end, pattern in zip(starts[:-1], starts[1:], observed, strict=True):
         yield slice(begin, end), np.flatnonzero(pattern), np.flatnonzero(pattern == 0)
+
+
+def moments_full(X: Real, resp: Real, means: Real, counts: Double, sums: Double, scatters: Double) -> None:
+    r"""Moments about the means under given responsibilities.
+
+    .. math:: counts_c = \sum_i r_{ic}, \quad sums_c = \sum_i r_{ic} (x_i - means_c), \quad
+       scatters_c = \sum_i r_{ic} (x_i - means_c) (x_i - means_c)^T
+
+    Parameters
+    ----------
+    X : real (n, d)
+        Any strides; read only.
+    resp : real (n, k)
+        Sample weights included; the numbers of a row lie together, rows any distance apart.
+    means : real (k, d)
+    counts : float64 (k,)
+        Added to, as are those below.
+    sums : float64 (k, d)
+    scatters : float64 (k, d, d) or (1, d, d)
+        Lower triangles; one takes the sum over components.
+    """
+    for c, mean in enumerate(means):
+        difference, r = X.astype(np.float64) - mean, resp[:, c].astype(np.float64)
+        counts[c] += r.sum()
+        sums[c] += r @ difference
+        scatters[c % len(scatters)] += np.tril((difference * r[:, None]).T @ difference)
+
+
+def moments_diag(X: Real, resp: Real, means: Real, counts: Double, sums: Double, squares: Double) -> None:
+    """As `moments_full`, with the squares of each feature (k, d) instead of scatter matrices."""
+    for c, mean in enumerate(means):
+        difference, r = X.astype(np.float64) - mean, resp[:, c].astype(np.float64)
+        counts[c] += r.sum()
+        sums[c] += r @ difference
+        squares[c] += r @ difference**2

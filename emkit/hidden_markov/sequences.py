@@ -1,0 +1,80 @@
+"""Sequences as the engine sees them: chunks that never cut a sequence in two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..chunks import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """A chunk: whole sequences, one after the other.
+
+    Attributes
+    ----------
+    rows : Rows
+        The rows of all sequences and their weights; the weight is constant within a sequence.
+    starts : ndarray of shape (s + 1,), intp
+        Where each sequence begins; the last is the number of rows. No sequence is empty.
+    labels : ndarray of shape (n,), intp, or None
+        The known state of each row, or -1; None if no state is known in this chunk.
+    """
+
+    rows: Rows
+    starts: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Number of sequences."""
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of rows of each sequence, (s,)."""
+        return np.diff(self.starts)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Weight of each sequence, (s,)."""
+        return self.rows.weight[self.starts[:-1]]
+
+    def take(self, index: np.ndarray) -> Sequences:
+        """The sequences at `index`, in that order; one may come several times."""
+        lengths = self.lengths[index]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+        place = np.arange(starts[-1]) + np.repeat(self.starts[:-1][index] - starts[:-1], lengths)
+        labels = None if self.labels is None else known(self.labels[place])
+        return Sequences(self.rows.take(place), starts, labels)
+
+    def reweighted(self, weight: np.ndarray) -> Sequences:
+        """The same sequences with other weights, (s,)."""
+        by_row = np.repeat(np.asarray(weight, dtype=np.float64), self.lengths)
+        return Sequences(Rows(self.rows.X, by_row), self.starts, self.labels)
+
+
+def known(labels: np.ndarray) -> np.ndarray | None:
+    """The labels, or None if all are -1."""
+    return labels if (labels >= 0).any() else None
+
+
+def split(sequences: Sequences, chunk_rows: int) -> list[Sequences]:
+    """Consecutive sequences of together at most `chunk_rows` rows, as views; a longer one is a chunk of its own."""
+    starts, chunks, first = sequences.starts, [], 0
+    while first < len(sequences):
+        end = int(np.searchsorted(starts, starts[first] + chunk_rows, side="right")) - 1
+        end = max(end, first + 1)
+        chunks.append(_between(sequences, first, end))
+        first = end
+    return chunks
+
+
+def _between(sequences: Sequences, first: int, end: int) -> Sequences:
+    starts = sequences.starts[first : end + 1]
+    part = slice(starts[0], starts[-1])
+    rows, labels = sequences.rows, sequences.labels
+    return Sequences(
+        Rows(rows.X[part], rows.weight[part]), starts - starts[0], None if labels is None else known(labels[part])
+    )

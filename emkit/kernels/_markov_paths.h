@@ -1,0 +1,158 @@
+/* Paths of states: the most probable one, the k most probable ones, and draws. */
+
+/* best[a] = max_i x[i] + m[i, a], for x (k) and m (k, LANES v) */
+EM_INLINE void most_few(const int k, const int v, const double *x, const double *m, VEC *best) {
+    VEC two[2][FEW];
+    for (int a = 0; a < v; a++) two[0][a] = two[1][a] = x[0] + load(m + a * LANES);
+#pragma GCC unroll 16
+    for (int i = 1; i < k; i++)
+        for (int a = 0; a < v; a++)
+            two[i % 2][a] = larger_f64(two[i % 2][a], x[i] + load(m + (i * v + a) * LANES));
+    for (int a = 0; a < v; a++) best[a] = larger_f64(two[0][a], two[1][a]);
+}
+
+EM_INLINE void most_many(int k, int v, const double *x, const double *m, VEC *best) {
+    int a = 0;
+    for (; a + 4 <= v; a += 4) {
+        VEC top[4];
+        for (int e = 0; e < 4; e++) top[e] = splat_f64(-INFINITY);
+        for (int i = 0; i < k; i++)
+            for (int e = 0; e < 4; e++)
+                top[e] = larger_f64(top[e], x[i] + load(m + ((size_t)i * v + a + e) * LANES));
+        for (int e = 0; e < 4; e++) best[a + e] = top[e];
+    }
+    for (; a < v; a++) {
+        best[a] = splat_f64(-INFINITY);
+        for (int i = 0; i < k; i++) best[a] = larger_f64(best[a], x[i] + load(m + ((size_t)i * v + a) * LANES));
+    }
+}
+
+static int first_of_most(int k, const double *x, const double *moves) {
+    int best = 0;
+    for (int i = 1; i < k; i++)
+        if (x[i] + moves[i] > x[best] + moves[best]) best = i;
+    return best;
+}
+
+/* The first of equals at each step back. */
+EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, const double *log_density, const double *log_entry,
+                           const chain *c, double *value, ptrdiff_t *path) {
+    VEC few[FEW];
+    VEC *best = v <= FEW ? few : (VEC *)(value + n * v * LANES);
+    for (ptrdiff_t t = 0; t < n; t++) {
+        double *out = value + t * v * LANES;
+        const double *row = log_density + t * c->k;
+        if (t) {
+            if (v <= FEW) most_few(k, v, out - v * LANES, c->moves, best);
+            else most_many(k, v, out - v * LANES, c->moves, best);
+            for (int a = 0; a < v; a++) store(out + a * LANES, best[a]);
+        } else {
+            memcpy(out, log_entry, (size_t)v * LANES * sizeof(double));
+        }
+        for (int j = 0; j < c->k; j++) out[j] += row[j];
+    }
+    const double *last = value + (n - 1) * v * LANES;
+    int state = 0;
+    for (int j = 1; j < c->k; j++)
+        if (last[j] > last[state]) state = j;
+    path[n - 1] = state;
+    for (ptrdiff_t t = n - 2; t >= 0; t--)
+        path[t] = state = first_of_most(c->k, value + t * v * LANES, c->back + (size_t)state * v * LANES);
+    return last[path[n - 1]];
+}
+
+EM_INLINE void best_paths(const int k, const int v, ptrdiff_t n_sequences, const ptrdiff_t *starts,
+                          const double *log_density, const double *log_entry, const chain *c, double *value,
+                          ptrdiff_t *path, double *log_probability) {
+    for (ptrdiff_t i = 0; i < n_sequences; i++)
+        log_probability[i] = best_path(k, v, starts[i + 1] - starts[i], log_density + starts[i] * c->k, log_entry, c,
+                                       value, path + starts[i]);
+}
+
+/* -2: no memory */
+EM_CLONES int viterbi_f64(ptrdiff_t n_sequences, const ptrdiff_t *starts, int k, const double *log_density,
+                          const double *log_entry, const double *log_transmat, ptrdiff_t *path,
+                          double *log_probability) {
+    chain c;
+    if (open_chain(&c, k, log_transmat, -INFINITY)) return -2;
+    const many_sequences s = {n_sequences, starts, NULL, NULL};
+    double *value = aligned_doubles((longest_of(&s) + 1) * (size_t)c.width);
+    if (!value) {
+        free(c.moves);
+        return -2;
+    }
+    WITH_STATES(k, best_paths, n_sequences, starts, log_density, log_entry, &c, value, path, log_probability)
+    free(value);
+    free(c.moves);
+    return 0;
+}
+
+/* The `n_best` most probable paths of one sequence (list Viterbi): at each step and state the best prefixes, in falling
+ * order. log_probability (n_best), -inf where there are fewer paths; path (n_best, n). -2: no memory. */
+EM_CLONES int viterbi_k_best_f64(ptrdiff_t n, int k, int n_best, const double *log_density, const double *log_entry,
+                                 const double *log_transmat, ptrdiff_t *path, double *log_probability) {
+    const ptrdiff_t cells = (ptrdiff_t)k * n_best;
+    double *value = aligned_doubles(2 * (size_t)cells);
+    int32_t *origin = malloc((size_t)n * cells * sizeof(int32_t)); /* cell of the step before; -1 for none */
+    if (!value || !origin) {
+        free(value);
+        free(origin);
+        return -2;
+    }
+    double *now = value, *next = value + cells;
+    for (ptrdiff_t e = 0; e < cells; e++) {
+        now[e] = e % n_best ? -INFINITY : log_entry[e / n_best] + log_density[e / n_best];
+        origin[e] = -1;
+    }
+    for (ptrdiff_t t = 1; t < n; t++) {
+        int32_t *from = origin + t * cells;
+        for (int j = 0; j < k; j++) {
+            double *list = next + (ptrdiff_t)j * n_best;
+            int32_t *cell = from + (ptrdiff_t)j * n_best;
+            for (int r = 0; r < n_best; r++) list[r] = -INFINITY, cell[r] = -1;
+            for (ptrdiff_t e = 0; e < cells; e++) {
+                const double candidate = now[e] + log_transmat[(e / n_best) * k + j];
+                int r = n_best;
+                while (r > 0 && candidate > list[r - 1]) r--;
+                if (r == n_best) continue;
+                for (int q = n_best - 1; q > r; q--) list[q] = list[q - 1], cell[q] = cell[q - 1];
+                list[r] = candidate, cell[r] = (int32_t)e;
+            }
+            for (int r = 0; r < n_best; r++) list[r] += log_density[t * k + j];
+        }
+        double *swap = now;
+        now = next, next = swap;
+    }
+    for (int r = 0; r < n_best; r++) {
+        ptrdiff_t best = 0;
+        for (ptrdiff_t e = 1; e < cells; e++)
+            if (now[e] > now[best]) best = e;
+        log_probability[r] = now[best];
+        now[best] = -INFINITY;
+        for (ptrdiff_t t = n - 1, e = best; t >= 0; t--) {
+            path[r * n + t] = log_probability[r] > -INFINITY ? e / n_best : -1;
+            e = origin[t * cells + e] >= 0 ? origin[t * cells + e] : 0;
+        }
+    }
+    free(value);
+    free(origin);
+    return 0;
+}
+
+/* Draws from the posterior of one sequence, from filtered probabilities (n, stride) and uniform numbers (n_paths, n):
+ * backwards, each state given the one after it. */
+EM_CLONES void sample_paths_f64(ptrdiff_t n, int k, ptrdiff_t n_paths, const double *filtered, ptrdiff_t stride,
+                                const double *transmat, const double *uniform, double *room, ptrdiff_t *path) {
+    for (ptrdiff_t p = 0; p < n_paths; p++)
+        for (ptrdiff_t t = n - 1; t >= 0; t--) {
+            const ptrdiff_t after = t + 1 < n ? path[p * n + t + 1] : -1;
+            double total = 0.0;
+            for (int j = 0; j < k; j++)
+                room[j] = total += filtered[t * stride + j] * (after < 0 ? 1.0 : transmat[j * k + after]);
+            const double place = uniform[p * n + t] * total;
+            int state = 0;
+            while (state < k - 1 && !(room[state] > place)) state++;
+            while (state > 0 && !(room[state] > room[state - 1])) state--; /* a state of probability zero at the end */
+            path[p * n + t] = state;
+        }
+}
