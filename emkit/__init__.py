@@ -3,5 +3,6 @@
 from ._estimator import DegenerateSolutionWarning
 from .engine import ObjectiveFellWarning
 from .gaussian_mixture import EMGaussianMixture
+from .hidden_markov import EMHiddenMarkov
 
-__all__ = ["DegenerateSolutionWarning", "EMGaussianMixture", "ObjectiveFellWarning"]
+__all__ = ["DegenerateSolutionWarning", "EMGaussianMixture", "EMHiddenMarkov", "ObjectiveFellWarning"]

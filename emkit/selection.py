@@ -24,7 +24,7 @@ from ._validation import check_sample_weight
 __all__ = ["aic", "bic", "entropy", "icl"]
 
 
-def bic(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
+def bic(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: Any) -> float:
     r"""Bayesian information criterion, :math:`-2 \ell + p \log n` ([1]_).
 
     Parameters
@@ -35,6 +35,8 @@ def bic(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
         The training data.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Weights; n is their sum.
+    **metadata
+        Passed on to the estimator, as `sequence_id` to that of a hidden Markov model.
 
     Returns
     -------
@@ -54,11 +56,11 @@ def bic(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
     >>> round(bic(EMGaussianMixture(2, random_state=0).fit(X), X), 1)
     2322.2
     """
-    log_likelihood, weight = _total(estimator, X, sample_weight)
+    log_likelihood, weight = _total(estimator, X, sample_weight, metadata)
     return -2 * log_likelihood + estimator.n_parameters_ * math.log(weight)
 
 
-def aic(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
+def aic(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: Any) -> float:
     r"""Akaike's information criterion, :math:`-2 \ell + 2 p` ([1]_).
 
     Parameters
@@ -68,6 +70,8 @@ def aic(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
     X : array-like of shape (n_samples, n_features)
         The training data.
     sample_weight : array-like of shape (n_samples,) or None, default=None
+    **metadata
+        Passed on to the estimator.
 
     Returns
     -------
@@ -79,11 +83,11 @@ def aic(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
     .. [1] Akaike, H. (1974). A new look at the statistical model identification. IEEE Trans. Autom. Control 19(6),
        716-723.
     """
-    log_likelihood, _ = _total(estimator, X, sample_weight)
+    log_likelihood, _ = _total(estimator, X, sample_weight, metadata)
     return -2 * log_likelihood + 2 * estimator.n_parameters_
 
 
-def icl(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
+def icl(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: Any) -> float:
     r"""Integrated completed likelihood, BIC plus twice the entropy of the responsibilities ([1]_).
 
     Parameters
@@ -93,6 +97,8 @@ def icl(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
     X : array-like of shape (n_samples, n_features)
         The training data.
     sample_weight : array-like of shape (n_samples,) or None, default=None
+    **metadata
+        Passed on to the estimator.
 
     Returns
     -------
@@ -104,11 +110,12 @@ def icl(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
     .. [1] Biernacki, C., Celeux, G. and Govaert, G. (2000). Assessing a mixture model for clustering with the
        integrated completed likelihood. IEEE Trans. PAMI 22(7), 719-725.
     """
-    return bic(estimator, X, sample_weight=sample_weight) + 2 * entropy(estimator, X, sample_weight=sample_weight)
+    penalty = entropy(estimator, X, sample_weight=sample_weight, **metadata)
+    return bic(estimator, X, sample_weight=sample_weight, **metadata) + 2 * penalty
 
 
-def entropy(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
-    r"""Entropy of the responsibilities, :math:`-\sum_i w_i \sum_k r_{ik} \log r_{ik}`.
+def entropy(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: Any) -> float:
+    r"""Entropy of the responsibilities, :math:`-\sum_i w_i \sum_k r_{ik} \log r_{ik}`; of the paths of a Markov chain.
 
     Parameters
     ----------
@@ -116,21 +123,25 @@ def entropy(estimator: Any, X: Any, *, sample_weight: Any = None) -> float:
         With `predict_proba`.
     X : array-like of shape (n_samples, n_features)
     sample_weight : array-like of shape (n_samples,) or None, default=None
+    **metadata
+        Passed on to the estimator.
 
     Returns
     -------
     float
         Natural logarithm, total over the rows; 0 where each row has one sure component, at most n log k.
     """
-    resp = np.asarray(estimator.predict_proba(X), dtype=np.float64)
+    if hasattr(estimator, "_posterior_entropy"):  # hidden parts that are not independent row by row
+        return float(estimator._posterior_entropy(X, sample_weight=sample_weight, **metadata))
+    resp = np.asarray(estimator.predict_proba(X, **metadata), dtype=np.float64)
     weight = check_sample_weight(sample_weight, len(resp), resp.dtype)
     by_row = -xlogy(resp, resp).sum(axis=1)
     return float(by_row.sum() if weight is None else weight @ by_row)
 
 
-def _total(estimator: Any, X: Any, sample_weight: Any) -> tuple[float, float]:
+def _total(estimator: Any, X: Any, sample_weight: Any, metadata: dict[str, Any]) -> tuple[float, float]:
     """Log-likelihood and weight, summed over the rows."""
-    scores = np.asarray(estimator.score_samples(X), dtype=np.float64)
+    scores = np.asarray(estimator.score_samples(X, **metadata), dtype=np.float64)
     weight = check_sample_weight(sample_weight, len(scores), scores.dtype)
     if weight is None:
         return float(scores.sum()), float(len(scores))

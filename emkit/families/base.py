@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Family(ABC):
         The parts of the parameters, by the names of the fitted attributes without the underscore.
     """
 
-    names: ClassVar[tuple[str, ...]]
+    names: tuple[str, ...]
     n_components: int
 
     @classmethod
@@ -77,7 +77,7 @@ class Family(ABC):
     @abstractmethod
     def n_features(self) -> int: ...
 
-    def check_rows(self, X: np.ndarray) -> None:
+    def check_rows(self, X: np.ndarray) -> None:  # noqa: B027  # a family of all numbers need not say so
         """ValueError for a value that the family does not know, naming value, row and column."""
 
     @abstractmethod
@@ -124,6 +124,10 @@ class Family(ABC):
     def variance(self, params: Any) -> np.ndarray:
         """Variance of each column in each component, (k, d)."""
 
+    def symbol_tables(self, params: Any) -> list[np.ndarray]:
+        """Probabilities of the symbols (k, m) of each categorical column; none for columns of numbers."""
+        return []
+
     def features(self, X: np.ndarray) -> np.ndarray:
         """Rows as points (n, f) in which distance means something, for k-means starts; NaN stays NaN."""
         return X
@@ -149,3 +153,9 @@ class Family(ABC):
     def from_vector(self, vector: np.ndarray, params: Any, fixed: frozenset[str] = frozenset()) -> Any:
         """Back again; UnusableStartError where the vector is out of range. What is fixed is taken from `params`."""
         raise NotImplementedError
+
+
+def log(values: np.ndarray) -> np.ndarray:
+    """Natural log; that of 0 is -inf, without a warning."""
+    with np.errstate(divide="ignore"):
+        return np.log(values)

@@ -12,6 +12,7 @@ from .. import kernels
 from .._validation import check_array
 from ..chunks import Rows
 from ..description import Description, describe
+from ..engine import UnusableStartError
 from .base import Family, Options
 from .covariance import COVARIANCES, Covariance
 from .degenerate import collapsed, flaws, seed_anew
@@ -141,7 +142,9 @@ class GaussianFamily(Family):
         k, d = self.n_components, self.n_features
         return Moments(np.zeros(k), np.zeros((k, d)), self.covariance.zero_scatter(k, d))
 
-    def m_step(self, moments: Moments, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> GaussianParams:
+    def m_step(
+        self, moments: tuple[Any, ...], params: GaussianParams, fixed: frozenset[str] = frozenset()
+    ) -> GaussianParams:
         """Maximum likelihood under the floor; a component without rows stays as it was."""
         counts, sums, scatter = moments
         means = params.means
@@ -250,7 +253,11 @@ class GaussianFamily(Family):
             parts.append(self.covariance.to_vector(params.covariances, params.roots, self.scale))
         return np.concatenate([np.empty(0), *parts])
 
-    def from_vector(self, vector: np.ndarray, params: GaussianParams, fixed: frozenset[str]) -> GaussianParams:
+    def from_vector(
+        self, vector: np.ndarray, params: GaussianParams, fixed: frozenset[str] = frozenset()
+    ) -> GaussianParams:
+        if not np.isfinite(vector).all():
+            raise UnusableStartError("parameters have become infinite")
         means = params.means
         if "means" not in fixed:
             means, vector = vector[: means.size].reshape(means.shape) * self.scale, vector[means.size :]

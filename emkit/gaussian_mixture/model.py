@@ -18,8 +18,8 @@ import numpy as np
 
 from ..chunks import Rows
 from ..description import describe
-from ..engine import Stats
-from ..families.covariance import SingularCovarianceError
+from ..engine import Stats, UnusableStartError
+from ..families.base import log
 from ..families.gaussian import GaussianFamily, GaussianParams, Moments
 
 PARAMETERS = ("weights", "means", "covariances")
@@ -136,13 +136,7 @@ class GaussianMixtureModel:
                 weights, vector = weights / weights.sum(), vector[len(weights) :]
             try:
                 gaussians = self.family.from_vector(vector, params.gaussians, self.fixed)
-            except (SingularCovarianceError, np.linalg.LinAlgError):
+            except (UnusableStartError, np.linalg.LinAlgError):
                 return None
         in_range = all(np.isfinite(a).all() for a in (weights, *gaussians))
         return GaussianMixtureParams(weights, gaussians) if in_range else None
-
-
-def log(weights: np.ndarray) -> np.ndarray:
-    """Natural log; that of 0 is -inf, without a warning."""
-    with np.errstate(divide="ignore"):
-        return np.log(weights)

@@ -1,1 +1,7 @@
-"""Hidden Markov models: `reading.py` turns what the user gives into the whole sequences of `sequences.py`."""
+"""Hidden Markov models."""
+
+from .decoding import Forecast
+from .estimator import EMHiddenMarkov
+from .model import HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
+
+__all__ = ["EMHiddenMarkov", "Forecast", "HiddenMarkovModel", "HiddenMarkovParams", "HiddenMarkovStats"]

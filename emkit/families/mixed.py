@@ -1,0 +1,209 @@
+"""Columns of different kinds, independent given the component: a family for all columns of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from itertools import combinations
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..chunks import Rows
+from .base import Family, Options, Sums
+from .discrete import UnknownValueError
+
+Result = TypeVar("Result")
+
+
+class Part(NamedTuple):
+    """The columns of one kind and their family."""
+
+    columns: np.ndarray  # (c,)
+    family: Family
+
+
+@dataclass(frozen=True)
+class ByColumn:
+    """Makes the family of columns of given kinds; in place of a class of families.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Name of the family of each column.
+    classes : mapping of str to class
+        Families by name.
+    """
+
+    kinds: tuple[str, ...]
+    classes: Mapping[str, type[Family]]
+
+    def __post_init__(self) -> None:
+        """ValueError if two kinds have a parameter of the same name, since both could not be published."""
+        for one, two in combinations(self._columns, 2):
+            for name in set(self.classes[one].names) & set(self.classes[two].names):
+                raise ValueError(
+                    f"emission has columns of the kinds {one!r} and {two!r}, but both publish {name}_; "
+                    "use one of the two kinds for all these columns"
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for kind in self._columns for name in self.classes[kind].names)
+
+    @property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The columns of each kind, kinds in the order in which they come first."""
+        kinds = np.array(self.kinds)
+        return {kind: np.flatnonzero(kinds == kind) for kind in dict.fromkeys(self.kinds)}
+
+    def for_data(self, n_components: int, options: Options, X: np.ndarray) -> MixedFamily:
+        if X.shape[1] != len(self.kinds):
+            raise ValueError(f"emission names {len(self.kinds)} kinds of columns, but X has {X.shape[1]} columns")
+
+        by_kind = []
+        for kind, columns in self._columns.items():
+            own = replace(options, n_symbols=_of_columns(options.n_symbols, columns, len(self.kinds)))
+            make = partial(self.classes[kind].for_data, n_components, own)
+            by_kind.append(Part(columns, _renumbered(make, X, columns)))
+        return MixedFamily(n_components, tuple(by_kind))
+
+    def for_parts(self, n_components: int, options: Options, parts: dict[str, Any]) -> MixedFamily:
+        by_kind = (
+            Part(columns, self.classes[kind].for_parts(n_components, options, parts))
+            for kind, columns in self._columns.items()
+        )
+        return MixedFamily(n_components, tuple(by_kind))
+
+
+@dataclass(frozen=True, eq=False)
+class MixedFamily(Family):
+    """Log densities, statistics and parameters are those of the families of the kinds of columns, side by side.
+
+    Parameters are a tuple with those of each family.
+    """
+
+    n_components: int
+    by_kind: tuple[Part, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(name for _, family in self.by_kind for name in family.names)
+
+    @classmethod
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> MixedFamily:
+        raise TypeError("a MixedFamily needs the kinds of its columns: see ByColumn")
+
+    @classmethod
+    def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> MixedFamily:
+        raise TypeError("a MixedFamily needs the kinds of its columns: see ByColumn")
+
+    @property
+    def n_features(self) -> int:
+        return sum(len(columns) for columns, _ in self.by_kind)
+
+    def check_rows(self, X: np.ndarray) -> None:
+        for columns, family in self.by_kind:
+            _renumbered(family.check_rows, X, columns)
+
+    def _with(self, params: Any) -> Iterator[tuple[Family, Any]]:
+        """Each family and its own parameters."""
+        return zip((family for _, family in self.by_kind), params, strict=True)
+
+    def _each(self, rows: Rows) -> list[Rows]:
+        """The columns of each kind."""
+        return [Rows(np.ascontiguousarray(rows.X[:, columns]), rows.weight) for columns, _ in self.by_kind]
+
+    def log_density(self, params: Any, rows: Rows) -> np.ndarray:
+        each = zip(self._with(params), self._each(rows), strict=True)
+        return reduce(np.add, (family.log_density(own, part) for (family, own), part in each))
+
+    def moments(self, params: Any, rows: Rows, resp: np.ndarray) -> tuple[Any, ...]:
+        return tuple(
+            Sums(family.moments(own, part, resp))
+            for (family, own), part in zip(self._with(params), self._each(rows), strict=True)
+        )
+
+    def m_step(self, moments: tuple[Any, ...], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+        return tuple(
+            family.m_step(sums, own, fixed) for (family, own), sums in zip(self._with(params), moments, strict=True)
+        )
+
+    def start(self, rows: Rows, resp: np.ndarray) -> Any:
+        return tuple(family.start(part, resp) for (_, family), part in zip(self.by_kind, self._each(rows), strict=True))
+
+    def parts(self, params: Any) -> dict[str, Any]:
+        return {name: part for family, own in self._with(params) for name, part in family.parts(own).items()}
+
+    def from_parts(self, parts: dict[str, Any]) -> Any:
+        return tuple(family.from_parts({name: parts[name] for name in family.names}) for _, family in self.by_kind)
+
+    def check_part(self, name: str, value: Any) -> Any:
+        for _, family in self.by_kind:
+            if name in family.names:
+                return family.check_part(name, value)
+        return super().check_part(name, value)
+
+    def n_free(self, fixed: frozenset[str] = frozenset()) -> int:
+        return sum(family.n_free(fixed) for _, family in self.by_kind)
+
+    def _side_by_side(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
+        """Columns of each kind (n, c) in their places."""
+        out = np.empty((len(pieces[0]), self.n_features))
+        for (columns, _), piece in zip(self.by_kind, pieces, strict=True):
+            out[:, columns] = piece
+        return out
+
+    def sample(self, params: Any, components: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._side_by_side([family.sample(own, components, rng) for family, own in self._with(params)])
+
+    def mean(self, params: Any) -> np.ndarray:
+        return self._side_by_side([family.mean(own) for family, own in self._with(params)])
+
+    def variance(self, params: Any) -> np.ndarray:
+        return self._side_by_side([family.variance(own) for family, own in self._with(params)])
+
+    def symbol_tables(self, params: Any) -> list[np.ndarray]:
+        return [table for family, own in self._with(params) for table in family.symbol_tables(own)]
+
+    def features(self, X: np.ndarray) -> np.ndarray:
+        return np.concatenate([family.features(X[:, columns]) for columns, family in self.by_kind], axis=1)
+
+    def log_prior(self, params: Any) -> float:
+        return sum(family.log_prior(own) for family, own in self._with(params))
+
+    def rounding(self, params: Any) -> float:
+        return max(family.rounding(own) for family, own in self._with(params))
+
+    def flaw(self, params: Any, counts: np.ndarray, weight: float, fixed: frozenset[str]) -> str:
+        found = (family.flaw(own, counts, weight, fixed) for family, own in self._with(params))
+        return next(filter(None, found), "")
+
+    def to_vector(self, params: Any, fixed: frozenset[str] = frozenset()) -> np.ndarray | None:
+        vectors = [family.to_vector(own, fixed) for family, own in self._with(params)]
+        known = [vector for vector in vectors if vector is not None]
+        return np.concatenate(known) if len(known) == len(vectors) else None
+
+    def from_vector(self, vector: np.ndarray, params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+        new = []
+        for family, own in self._with(params):
+            form = family.to_vector(own, fixed)
+            piece, vector = np.split(vector, [0 if form is None else len(form)])
+            new.append(family.from_vector(piece, own, fixed))
+        return tuple(new)
+
+
+def _renumbered(function: Callable[[np.ndarray], Result], X: np.ndarray, columns: np.ndarray) -> Result:
+    """The function of some columns of X, whose complaints name them by their place in X."""
+    try:
+        return function(np.ascontiguousarray(X[:, columns]))
+    except UnknownValueError as error:
+        raise UnknownValueError(error.value, error.row, int(columns[error.column]), error.allowed) from None
+
+
+def _of_columns(n_symbols: Any, columns: np.ndarray, n_columns: int) -> Any:
+    """Those of some columns, where `n_symbols` has an entry for each column of X (also for those without symbols)."""
+    if not isinstance(n_symbols, Sequence | np.ndarray) or len(n_symbols) != n_columns:
+        return n_symbols  # one for all, or wrong, which the family says
+    return [n_symbols[j] for j in columns]

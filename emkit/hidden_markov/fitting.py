@@ -1,0 +1,211 @@
+"""What `fit` of EMHiddenMarkov does, between raw input and fitted attributes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._validation import check_array, check_choice, check_integer, check_n_init, check_number
+from ..engine import Earlier
+from ..families.base import Family, Options
+from ..families.covariance import COVARIANCES
+from ..families.table import family_class
+from ..kernels import _markov as kernels
+from .chain import STARTS, Chain, _without_nevers, expected_durations, stationary_distribution
+from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
+from .problem import HiddenMarkovProblem
+from .reading import Table, as_sequences, read
+from .sequences import Sequences, split
+
+if TYPE_CHECKING:
+    from .estimator import EMHiddenMarkov
+
+CHUNK_ROWS = 10_000
+GIVEN = ("means", "covariances", "emissionprob", "rates")
+
+
+def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: Any) -> None:
+    """Fit `estimator`, a blank copy of `owner`, by EM on all sequences."""
+    check_params(estimator)
+    table = read(estimator, X, reset=True, **metadata)
+    _check_rows(table, estimator.n_components)
+    options = options_of(estimator)
+    family = family_class(estimator.emission).for_data(estimator.n_components, options, table.X)
+    model = make_model(estimator, family)
+    data = as_sequences(table)
+    given = given_start(estimator, model)
+    rng = estimator._random_generator()
+    problem = HiddenMarkovProblem(model, split(data, chunk_rows(estimator.n_components)), given, rng)
+    n_starts = _n_starts(estimator, model, given, data)
+    start, earlier = _only_start(owner, problem, n_starts, rng)
+    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
+    best = search.best.result
+    for name, value in published(model, best.params).items():
+        setattr(estimator, name, value)
+    estimator.n_sequences_ = len(data)
+    estimator._fitted_type = (estimator.emission, options)
+    estimator._record(search, model)
+
+
+def chunk_rows(n_components: int) -> int:
+    """Rows of a chunk, so that its densities stay in the processor's cache."""
+    return CHUNK_ROWS // (1 + kernels.padded_width(n_components) // 9)
+
+
+def check_params(estimator: EMHiddenMarkov) -> None:
+    """ValueError for a constructor argument that is out of range."""
+    estimator._check_shared_params()
+    check_choice("covariance_type", estimator.covariance_type, tuple(COVARIANCES))
+    check_number("reg_covar", estimator.reg_covar, 0)
+    check_integer("n_mix", estimator.n_mix, 1)
+    check_choice("start", estimator.start, STARTS)
+    check_choice("decoder", estimator.decoder, ("viterbi", "map"))
+    check_number("sticky", estimator.sticky, 0)
+    names = (*PARAMETERS, *family_class(estimator.emission).names)
+    fixed = estimator.fixed
+    if not isinstance(fixed, tuple | list | set | frozenset) or any(name not in names for name in fixed):
+        raise ValueError(f"fixed must be a tuple of names among {names}, but got {fixed!r}")
+
+
+def options_of(estimator: EMHiddenMarkov) -> Options:
+    return Options(
+        estimator.covariance_type,
+        estimator.reg_covar,
+        estimator.n_mix,
+        estimator.n_symbols,
+        estimator.emissionprob_prior,
+    )
+
+
+def make_model(estimator: EMHiddenMarkov, family: Family) -> HiddenMarkovModel:
+    k = estimator.n_components
+    startprob, transmat = _given_chain(estimator)
+    prior = _prior("transmat_prior", estimator.transmat_prior, (k, k)) + float(estimator.sticky) * np.eye(k)
+    chain = Chain(
+        estimator.start,
+        _prior("startprob_prior", estimator.startprob_prior, (k,)),
+        prior,
+        np.ones(k, dtype=bool) if startprob is None else startprob > 0,
+        np.ones((k, k), dtype=bool) if transmat is None else transmat > 0,
+        frozenset(estimator.fixed) & frozenset(PARAMETERS),
+    )
+    fixed = frozenset(estimator.fixed) - frozenset(PARAMETERS)
+    return HiddenMarkovModel(family, chain, fixed, can_accelerate=has_vector(family))
+
+
+def has_vector(family: Family) -> bool:
+    return type(family).to_vector is not Family.to_vector
+
+
+def _given_chain(estimator: EMHiddenMarkov) -> tuple[np.ndarray | None, np.ndarray | None]:
+    k = estimator.n_components
+    startprob, transmat = estimator.startprob_init, estimator.transmat_init
+    if startprob is not None:
+        startprob = _probabilities("startprob_init", startprob, (k,))
+        if estimator.start != "free":
+            raise ValueError(f"startprob_init must be None where start={estimator.start!r} says what it is")
+    return startprob, None if transmat is None else _probabilities("transmat_init", transmat, (k, k))
+
+
+def _probabilities(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = check_array(name, value, shape, name.removesuffix("_init"))
+    if (array < 0).any():
+        raise ValueError(f"{name} must not be negative, but holds {array.min()}")
+    total = array.sum(axis=-1, keepdims=True)
+    wrong = np.flatnonzero(np.abs(total - 1) > 1e-6)
+    if len(wrong):
+        where = f"row {wrong[0]} of {name}" if array.ndim == 2 else name
+        raise ValueError(
+            f"{name} must hold probabilities, but {where} sums to {total.flat[wrong[0]]:.10g} instead of 1"
+        )
+    return _without_nevers(array / total)
+
+
+def _prior(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    value = np.full(shape, value) if np.ndim(value) == 0 else value
+    array = check_array(name, value, shape, name)
+    if (array < 1).any():
+        raise ValueError(f"{name} must be at least 1 (1 is maximum likelihood), but holds {array.min()}")
+    return array
+
+
+def _check_rows(table: Table, n_components: int) -> None:
+    if len(table.X) < n_components:
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {len(table.X)} "
+            "(rows of positive weight)"
+        )
+    unobserved = np.flatnonzero(np.isnan(table.X).all(axis=0)).tolist()
+    if unobserved:
+        raise ValueError(f"X has no observed value in column(s) {unobserved}; drop these columns")
+
+
+def given_start(estimator: EMHiddenMarkov, model: HiddenMarkovModel) -> dict[str, Any]:
+    """The parts of a start that the user gave, checked."""
+    startprob, transmat = _given_chain(estimator)
+    given = {
+        name: model.family.check_part(name, getattr(estimator, f"{name}_init"))
+        for name in GIVEN
+        if getattr(estimator, f"{name}_init") is not None
+    }
+    for name, value in (("startprob", startprob), ("transmat", transmat)):
+        if value is not None:
+            given[name] = value
+    return given
+
+
+def _n_starts(
+    estimator: EMHiddenMarkov, model: HiddenMarkovModel, given: dict[str, Any], data: Sequences
+) -> int | None:
+    """Number of full starts; None for a race of short ones, 1 where nothing is left to chance."""
+    n_starts = check_n_init(estimator.n_init)
+    labelled = data.labels is not None and len(np.unique(data.labels[data.labels >= 0])) == estimator.n_components
+    has_means = "means" in given and given["means"].ndim == 2
+    certain = labelled or has_means or set(model.family.names) <= set(given)
+    if certain or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
+        return 1
+    return n_starts
+
+
+def _only_start(
+    owner: EMHiddenMarkov, problem: HiddenMarkovProblem, n_starts: int | None, rng: np.random.Generator
+) -> tuple[HiddenMarkovParams | None, Earlier | None]:
+    """The start where there is only one, and where the previous fit ended if that is continued."""
+    if not owner.warm_start or not hasattr(owner, "_earlier"):
+        return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
+    model, params = fitted_model(owner)
+    now, before = (problem.model.family, model.family)
+    if (now.n_components, now.n_features, type(now)) != (before.n_components, before.n_features, type(before)):
+        raise ValueError(
+            f"warm_start=True continues a fit with n_components={before.n_components} and {before.n_features} "
+            f"features, but now n_components={now.n_components} and X has {now.n_features} features"
+        )
+    return params._replace(emission=now.from_parts(now.parts(params.emission))), owner._earlier
+
+
+def published(model: HiddenMarkovModel, params: HiddenMarkovParams) -> dict[str, Any]:
+    """Fitted attributes that hold parameters."""
+    return {
+        "startprob_": params.startprob,
+        "transmat_": params.transmat,
+        **{f"{name}_": value for name, value in model.family.parts(params.emission).items()},
+        "stationary_distribution_": stationary_distribution(params.transmat),
+        "expected_durations_": expected_durations(params.transmat),
+    }
+
+
+def fitted_model(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMarkovParams]:
+    """The model and parameters of a fitted estimator, or of one whose attributes were set by hand."""
+    emission, options = getattr(estimator, "_fitted_type", (estimator.emission, None))
+    options = options_of(estimator) if options is None else options
+    startprob, transmat = (np.array(a, dtype=np.float64) for a in (estimator.startprob_, estimator.transmat_))
+    k = len(startprob)
+    kind = family_class(emission)
+    parts = {name: getattr(estimator, f"{name}_") for name in kind.names}
+    family = kind.for_parts(k, options, parts)
+    ones = np.ones((k, k))
+    rules = Chain(estimator.start, ones[0], ones, startprob > 0, transmat > 0)
+    model = HiddenMarkovModel(family, rules, can_accelerate=has_vector(family))
+    return model, HiddenMarkovParams(startprob, transmat, family.from_parts(parts))

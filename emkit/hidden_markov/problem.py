@@ -1,0 +1,97 @@
+"""A hidden Markov model and its data, as `emkit.restarts` sees them: where starts come from and what a flaw is."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from ..engine import EMResult
+from .model import HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
+from .sequences import Sequences, split
+from .starts import METHODS, Starts, joined
+
+SAMPLE_ROWS = 10_000  # from here on, starts are compared on some of the sequences
+PIECE = 1_000  # rows of a stretch that stands for a long sequence
+SAME = 0.02
+Result = EMResult[HiddenMarkovParams, HiddenMarkovStats]
+
+
+class HiddenMarkovProblem:
+    """See :class:`emkit.restarts.Problem`. Start i is drawn by method i, and again from the first after the last."""
+
+    def __init__(
+        self,
+        model: HiddenMarkovModel,
+        source: list[Sequences],
+        given: dict[str, Any],
+        rng: np.random.Generator,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self._given = given
+        self._rng = rng.spawn(1)[0]
+
+    @cached_property
+    def sample(self) -> list[Sequences]:
+        if sum(len(chunk.rows) for chunk in self.source) <= SAMPLE_ROWS:
+            return self.source
+        whole = _in_pieces(joined(self.source))
+        order = self._rng.permutation(len(whole))
+        n = int(np.searchsorted(np.cumsum(whole.lengths[order]), SAMPLE_ROWS)) + 1
+        return split(whole.take(np.sort(order[:n])), SAMPLE_ROWS)
+
+    @cached_property
+    def _starts(self) -> Starts:
+        return Starts(self.model, joined(self.sample), self._given)
+
+    def draw(self, number: int, rng: np.random.Generator) -> HiddenMarkovParams:
+        return self._starts.draw(METHODS[number % len(METHODS)], rng)
+
+    def flaw(self, result: Result) -> str:
+        stats = result.stats
+        return self.model.family.flaw(result.params.emission, stats.counts, stats.weight, self.model.fixed)
+
+    def repair(self, result: Result, rng: np.random.Generator) -> HiddenMarkovParams | None:
+        """Collapsed states moved to random rows, entered and left like the average state."""
+        family = self.model.family
+        if self.model.fixed or not hasattr(family, "reseed"):
+            return None
+        params, stats = result.params, result.stats
+        rows = self._starts.random_rows(family.n_components, rng)
+        reseeded = family.reseed(params.emission, stats.counts, stats.weight, rows)
+        if reseeded is None:
+            return None
+        emission, which = reseeded
+        chain = self.model.chain
+        even = chain.moves_allowed / chain.moves_allowed.sum(axis=1, keepdims=True)
+        transmat = 0.9 * params.transmat + 0.1 * even
+        transmat[which] = even[which]
+        if "transmat" in chain.fixed:
+            transmat = params.transmat
+        return HiddenMarkovParams(chain.start_of(params.startprob, transmat), transmat, emission)
+
+    def is_same(self, params: HiddenMarkovParams, other: HiddenMarkovParams) -> bool:
+        """Each state has a counterpart of about the same law and the same transitions."""
+        one, two = (self._signature(p) for p in (params, other))
+        span = np.ptp(np.vstack([one, two]), axis=0) + 1e-12
+        distance = cdist(one / span, two / span, "chebyshev")
+        match = distance.argmin(axis=1)
+        if len(set(match)) < len(match) or distance.min(axis=1).max() > SAME:
+            return False
+        return bool(np.abs(params.transmat - other.transmat[np.ix_(match, match)]).max() < SAME)
+
+    def _signature(self, params: HiddenMarkovParams) -> np.ndarray:
+        """What tells the states of a model apart, (k, m)."""
+        parts = self.model.family.parts(params.emission)
+        k = len(params.startprob)
+        arrays = [np.asarray(a) for part in parts.values() for a in (part if isinstance(part, list) else [part])]
+        return np.concatenate([a.reshape(k, -1) for a in arrays if a.ndim and len(a) == k], axis=1)
+
+
+def _in_pieces(data: Sequences) -> Sequences:
+    """Long sequences cut into stretches, each a sequence by itself."""
+    starts = [np.arange(start, end, PIECE) for start, end in zip(data.starts[:-1], data.starts[1:], strict=True)]
+    return Sequences(data.rows, np.concatenate([*starts, data.starts[-1:]]).astype(np.intp), data.labels)

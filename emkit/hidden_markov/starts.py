@@ -1,0 +1,156 @@
+"""Where EM starts: rows divided among the states by their values, or by stretches of time.
+
+References
+----------
+.. [1] Maruotti, A. and Punzo, A. (2021). Initialization of hidden Markov and semi-Markov models: a critical evaluation
+   of several strategies. Int. Stat. Rev. 89(3), 447-480. Partitions by k-means and random ones, several of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..chunks import Rows
+from ..families.gaussian import posterior
+from ..seeding import careful_seeds, squared_distances
+from .chain import _shares
+from .sequences import Sequences
+
+if TYPE_CHECKING:
+    from .model import HiddenMarkovModel, HiddenMarkovParams
+
+METHODS = ("kmeans", "k-means++", "segments", "random")
+KMEANS_STEPS = 10
+SURE = 0.9  # share of a row that goes to its own part at a start
+
+
+def joined(chunks: Sequence[Sequences]) -> Sequences:
+    """Chunks one after the other, as one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    ends = np.cumsum([0] + [len(chunk.rows) for chunk in chunks])
+    starts = [chunk.starts[:-1] + end for chunk, end in zip(chunks, ends, strict=False)]
+    labels = None
+    if any(chunk.labels is not None for chunk in chunks):
+        unknown = (np.full(len(c.rows), -1) if c.labels is None else c.labels for c in chunks)
+        labels = np.concatenate(list(unknown))
+    rows = Rows(
+        np.concatenate([chunk.rows.X for chunk in chunks]), np.concatenate([chunk.rows.weight for chunk in chunks])
+    )
+    return Sequences(rows, np.concatenate([*starts, ends[-1:]]).astype(np.intp), labels)
+
+
+class Starts:
+    """Draws starting parameters for a model from some sequences; `given` are parts that the user gave."""
+
+    def __init__(self, model: HiddenMarkovModel, data: Sequences, given: dict[str, Any] | None = None) -> None:
+        self._model = model
+        self._data = data
+        self._given = given or {}
+        z = model.family.features(data.rows.X)
+        self._order = np.lexsort(z.T[::-1])  # so that a start does not hang on the order of rows
+        self._z = z
+
+    def draw(self, method: str, rng: np.random.Generator) -> HiddenMarkovParams:
+        """A start by one of `METHODS`."""
+        labels = self._data.labels
+        k = self._model.family.n_components
+        if labels is not None and len(np.unique(labels[labels >= 0])) == k:
+            return self.from_responsibilities(
+                np.where(labels >= 0, 1.0, 0.0)[:, None] * (labels[:, None] == np.arange(k))
+            )
+        resp = self._random(rng) if method == "random" else self._soft(self._partition(method, rng))
+        return self.from_responsibilities(resp)
+
+    def from_responsibilities(self, resp: np.ndarray) -> HiddenMarkovParams:
+        """Parameters of parts of the rows, (n, k); transitions from their products in time, a little evened out."""
+        from .model import HiddenMarkovParams
+
+        data, family, chain, given = self._data, self._model.family, self._model.chain, self._given
+        resp = resp * data.rows.weight[:, None]
+        emission = family.start(data.rows, resp)
+        if set(given) & set(family.names):
+            emission = family.from_parts({**family.parts(emission), **given})
+        startprob, transmat = given.get("startprob"), given.get("transmat")
+        k = family.n_components
+        if transmat is None:
+            inside = np.setdiff1d(np.arange(1, len(resp)), data.starts)
+            pairs = resp[inside - 1].T @ (resp[inside] / data.rows.weight[inside, None])
+            transmat = _evened(pairs, chain.moves_allowed)
+        if startprob is None:
+            startprob = _evened(resp[data.starts[:-1]].sum(axis=0), chain.start_allowed)
+        return HiddenMarkovParams(chain.start_of(startprob, transmat), transmat.reshape(k, k), emission)
+
+    def random_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows (n, d) drawn at random."""
+        X: np.ndarray = self._data.rows.X[rng.integers(len(self._data.rows), size=n)]
+        return X
+
+    def _partition(self, method: str, rng: np.random.Generator) -> np.ndarray:
+        """The state of each row, (n,)."""
+        labels = self._segments(rng) if method == "segments" else self._clusters(method, rng)
+        known = self._data.labels
+        if known is None:
+            return labels
+        return np.where(known >= 0, known, _renamed(labels, known, self._model.family.n_components))
+
+    def _clusters(self, method: str, rng: np.random.Generator) -> np.ndarray:
+        z, weight = self._z[self._order], self._data.rows.weight[self._order]
+        given = self._given.get("means")
+        if given is not None and given.ndim == 2:
+            return squared_distances(self._z, self._model.family.features(given)).argmin(axis=1)
+        means = careful_seeds(z, weight, self._model.family.n_components, rng)
+        for _ in range(KMEANS_STEPS if method == "kmeans" else 0):
+            means = _centroids(z, weight, squared_distances(z, means).argmin(axis=1), means)
+        return squared_distances(self._z, means).argmin(axis=1)
+
+    def _segments(self, rng: np.random.Generator) -> np.ndarray:
+        """Stretches of random length, so that each state has several, in a random order of states."""
+        n, k = len(self._z), self._model.family.n_components
+        changes = rng.random(n) < min(0.5, 4 * k / n)
+        changes[self._data.starts[:-1]] = True
+        states = rng.integers(k, size=int(changes.sum()))
+        states[: min(k, len(states))] = rng.permutation(k)[: len(states)]
+        return states[np.cumsum(changes) - 1]
+
+    def _random(self, rng: np.random.Generator) -> np.ndarray:
+        """Softmax of random linear functions of the row."""
+        z = np.nan_to_num(self._z - np.nanmean(self._z, axis=0))
+        resp = posterior(2 * z @ rng.standard_normal((z.shape[1], self._model.family.n_components)))[1]
+        return self._soft(None, resp)
+
+    def _soft(self, labels: np.ndarray | None, resp: np.ndarray | None = None) -> np.ndarray:
+        """Responsibilities of parts that are not quite sure, so that EM can leave them; known labels are sure."""
+        k = self._model.family.n_components
+        resp = np.eye(k)[labels] if resp is None else resp
+        resp = SURE * resp + (1 - SURE) / k
+        known = self._data.labels
+        return resp if known is None else np.where((known >= 0)[:, None], known[:, None] == np.arange(k), resp)
+
+
+def _centroids(z: np.ndarray, weight: np.ndarray, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Weighted means of parts over what is observed; those of empty parts stay."""
+    share = (labels == np.arange(len(before))[:, None]) * weight
+    observed = ~np.isnan(z)
+    total = share @ observed
+    return np.where(total > 0, (share @ np.where(observed, z, 0.0)) / np.where(total > 0, total, 1.0), before)
+
+
+def _renamed(labels: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
+    """Parts by the names of the states that most of their known rows have."""
+    agreement = np.zeros((k, k))
+    is_known = known >= 0
+    np.add.at(agreement, (labels[is_known], known[is_known]), 1)
+    _, names = linear_sum_assignment(-agreement)
+    renamed: np.ndarray = names[labels]
+    return renamed
+
+
+def _evened(counts: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Probabilities near the shares of the counts that leave nothing out that is allowed."""
+    even = allowed / allowed.sum(axis=-1, keepdims=True)
+    return SURE * _shares(np.where(allowed, counts, 0.0), even) + (1 - SURE) * even
