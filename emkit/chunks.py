@@ -78,6 +78,10 @@ class Rows:
     def take(self, index: np.ndarray) -> Rows:
         return Rows(self.X[index], self.weight[index])
 
+    def reweighted(self, weight: np.ndarray) -> Rows:
+        """The same rows with other weights, (n,)."""
+        return Rows(self.X, np.ascontiguousarray(weight, dtype=self.X.dtype))
+
     def __len__(self) -> int:
         return len(self.X)
 

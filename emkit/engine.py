@@ -16,6 +16,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -206,9 +207,10 @@ def run_em(
         proposal = accelerator.propose(point.params, target)
         following, kind = None, phase
         if proposal is not None and not rule.wants_plain_steps:
-            following, kind = evaluate(proposal), accelerator.name
+            with suppress(UnusableStartError):
+                following, kind = evaluate(proposal), accelerator.name
             n_e_steps += 1
-            if not following.objective >= point.objective:  # a NaN is refused too
+            if following is None or not following.objective >= point.objective:  # a NaN is refused too
                 accelerator.reject()
                 following, kind = None, phase
         if following is None:

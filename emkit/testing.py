@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property, reduce
 from numbers import Integral, Real
 from operator import add
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -24,14 +24,24 @@ WITHIN = 1e-3
 Model = EMModel[Any, Any]
 
 
+class Units(Protocol):
+    """A chunk: `Rows`, or what another model takes, as the sequences of a hidden Markov model. Units add up."""
+
+    @property
+    def weight(self) -> np.ndarray: ...  # (n,) of each unit
+    def __len__(self) -> int: ...
+    def take(self, index: np.ndarray) -> Self: ...
+    def reweighted(self, weight: np.ndarray) -> Self: ...
+
+
 def check_em_model(
     model: Model,
-    X: np.ndarray,
+    X: np.ndarray | Units,
     *,
     sample_weight: np.ndarray | None = None,
     params: Any = None,
     permute: Callable[[Any], Any] | None = None,
-    truth: tuple[Any, np.ndarray] | None = None,
+    truth: tuple[Any, np.ndarray | Units] | None = None,
     n_steps: int = 20,
     random_state: int = 0,
 ) -> None:
@@ -54,23 +64,27 @@ def check_em_model(
       than that by more than 0.001 per unit of weight.
 
     They are checked at the start and after `n_steps` EM steps, up to rounding: ``model.rounding(params)`` times the
-    absolute statistics of the chunks, summed.
+    absolute statistics of the chunks, summed. Fields of the statistics may be numbers, arrays, or nested tuples of them
+    that add and scale (:class:`emkit.families.base.Sums`). Where a model has chunks of its own, "row" stands for their
+    units, of which none can be divided: the sequences of a hidden Markov model.
 
     Parameters
     ----------
     model : EMModel
         See :class:`emkit.engine.EMModel`.
-    X : ndarray of shape (n_samples, n_features), float64 or float32
+    X : ndarray of shape (n_samples, n_features), float64 or float32; or a chunk
         Two or more rows as the model takes them, with no ties where it assigns rows to components; other dtypes
-        become float64. Some hundred are enough.
+        become float64. Some hundred are enough. Or a chunk of the model's own, of two or more units: a dataclass with
+        ``len()``, `weight` (n,) of each unit, ``take(index)`` and ``reweighted(weight)``, as
+        :class:`emkit.chunks.Rows` and :class:`emkit.hidden_markov.sequences.Sequences`.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        Positive weights; None is 1 for each row.
+        Positive weights of rows or units; None is 1 for each row, or what the chunk has.
     params : Params or None, default=None
         The start; None draws one by ``model.init_params``.
     permute : callable or None, default=None
         ``permute(params)`` gives them with the components in another order, always the same one (say, reversed).
     truth : tuple (params, X) or None, default=None
-        True parameters and rows simulated from them; for models whose objective is the log-likelihood.
+        True parameters and rows (or a chunk) simulated from them; for models whose objective is the log-likelihood.
     n_steps : int, default=20
         EM steps to take.
     random_state : int, default=0
@@ -93,7 +107,7 @@ def check_em_model(
     >>> check_em_model(GaussianMixtureModel(family), X)
     """
     rng = np.random.default_rng(random_state)
-    rows = _as_rows(X, sample_weight)
+    rows = _as_units(X, sample_weight)
     chunks = _pieces(rows, 3, rng)
     params = model.init_params(chunks, rng) if params is None else params
     _check_point(_Case(model, rows, params, rng), permute)
@@ -103,7 +117,7 @@ def check_em_model(
     reported = abs(result.objective - end.stats.objective - model.log_prior(result.params))
     _require(reported <= end.allowed("objective"), "reported objective: it is not that of the parameters returned")
     if truth is not None:
-        _check_recovery(model, truth[0], [_as_rows(truth[1], None)], rng)
+        _check_recovery(model, truth[0], [_as_units(truth[1], None)], rng)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +125,7 @@ class _Case:
     """A model at one point of its parameter space, with rows to try it on."""
 
     model: Model
-    rows: Rows
+    rows: Units
     params: Any
     rng: np.random.Generator
 
@@ -120,24 +134,26 @@ class _Case:
         return self.sum(self.rows)
 
     @cached_property
-    def _sizes(self) -> dict[str, float]:
-        """For each field of the statistics, how large it would be if nothing cancelled."""
+    def _sizes(self) -> dict[str, list[float]]:
+        """For each array of each field of the statistics, how large it would be if nothing cancelled."""
         pieces = [self.sum(piece) for piece in _pieces(self.rows, N_PIECES, self.rng)]
-        sums = {f.name: sum(np.abs(getattr(piece, f.name)) for piece in pieces) for f in fields(self.stats)}
-        sizes = {name: float(np.max(value, initial=0.0)) for name, value in sums.items()}
-        return sizes | {"objective": sizes["objective"] + sizes["weight"]}
+        sizes = {f.name: _largest([_leaves(getattr(piece, f.name)) for piece in pieces]) for f in fields(self.stats)}
+        return sizes | {"objective": [sizes["objective"][0] + sizes["weight"][0]]}
 
-    def sum(self, *chunks: Rows) -> Stats:
+    def sum(self, *chunks: Units) -> Stats:
         total: Stats = reduce(add, (self.model.e_step(self.params, chunk) for chunk in chunks))
         return total
 
-    def allowed(self, field: str) -> float:
-        return self.model.rounding(self.params) * self._sizes[field]
+    def allowed(self, field: str, number: int = 0) -> float:
+        """Of the array of that number in a field."""
+        return self.model.rounding(self.params) * self._sizes[field][number]
 
     def require_same(self, claim: str, got: Stats, expected: Stats) -> None:
         for name in self._sizes:
-            distance, allowed = _distance(getattr(got, name), getattr(expected, name)), self.allowed(name)
-            _require(distance <= allowed, f"{claim}: {name} differs by {distance:.3g}, rounding is {allowed:.3g}")
+            pairs = zip(_leaves(getattr(got, name)), _leaves(getattr(expected, name)), strict=True)
+            for number, (a, b) in enumerate(pairs):
+                distance, allowed = _distance(a, b), self.allowed(name, number)
+                _require(distance <= allowed, f"{claim}: {name} differs by {distance:.3g}, rounding is {allowed:.3g}")
 
 
 def _check_point(case: _Case, permute: Callable[[Any], Any] | None) -> None:
@@ -157,7 +173,7 @@ def _check_scalars(case: _Case) -> None:
 
 
 def _check_purity(case: _Case) -> None:
-    model, params, data = case.model, case.params, (case.rows.X, case.rows.weight)
+    model, params, data = case.model, case.params, case.rows
     seed = int(case.rng.integers(2**31))
     _require_pure("e_step", lambda: model.e_step(params, case.rows), params, data)
     _require_pure("m_step", lambda: model.m_step(case.stats, params), params, case.stats)
@@ -183,7 +199,7 @@ def _check_additivity(case: _Case) -> None:
 def _check_weights(case: _Case) -> None:
     rows, times = case.rows, case.rng.integers(0, 4, len(case.rows))
     times[:2] = 0, 3
-    weighted = Rows(rows.X, rows.weight * times.astype(rows.X.dtype))
+    weighted = rows.reweighted(rows.weight * times)
     present, repeated = weighted.take(np.flatnonzero(times)), rows.take(np.repeat(np.arange(len(rows)), times))
     got = case.sum(weighted)
     case.require_same("weights: a row of weight 0 does not count as absent", got, case.sum(present))
@@ -214,7 +230,7 @@ def _check_labels(case: _Case, permute: Callable[[Any], Any]) -> None:
     _require_close(case, "labels: the step from permuted parameters is not the permuted step", after, expected)
 
 
-def _check_recovery(model: Model, truth: Any, chunks: Sequence[Rows], rng: np.random.Generator) -> None:
+def _check_recovery(model: Model, truth: Any, chunks: Sequence[Units], rng: np.random.Generator) -> None:
     from_truth = _run(model, truth, chunks, tol=1e-6)
     starts = (model.init_params(chunks, generator) for generator in rng.spawn(N_STARTS))
     missed = from_truth.objective - max(_run(model, start, chunks, tol=1e-6).objective for start in starts)
@@ -226,7 +242,7 @@ def _check_recovery(model: Model, truth: Any, chunks: Sequence[Rows], rng: np.ra
     _require(missed <= WITHIN * weight, f"{claim}, more than {WITHIN} per unit of weight")
 
 
-def _run(model: Model, params: Any, chunks: Sequence[Rows], **options: Any) -> EMResult[Any, Any]:
+def _run(model: Model, params: Any, chunks: Sequence[Units], **options: Any) -> EMResult[Any, Any]:
     """Plain EM, where a fall of the objective is an AssertionError."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ObjectiveFellWarning)
@@ -236,16 +252,22 @@ def _run(model: Model, params: Any, chunks: Sequence[Rows], **options: Any) -> E
             raise AssertionError(f"monotony: {fall}") from None
 
 
-def _as_rows(X: np.ndarray, sample_weight: np.ndarray | None) -> Rows:
-    X = X if X.dtype in (np.float64, np.float32) else X.astype(np.float64)
-    weight = np.ones(len(X)) if sample_weight is None else sample_weight
-    return Rows(X, np.ascontiguousarray(weight, dtype=X.dtype))
+def _as_units(X: np.ndarray | Units, sample_weight: np.ndarray | None) -> Units:
+    if isinstance(X, np.ndarray):
+        X = X if X.dtype in (np.float64, np.float32) else X.astype(np.float64)
+        X = Rows(X, np.ones(len(X), dtype=X.dtype))
+    return X if sample_weight is None else X.reweighted(sample_weight)
 
 
-def _pieces(rows: Rows, n_pieces: int, rng: np.random.Generator) -> list[Rows]:
+def _pieces(rows: Units, n_pieces: int, rng: np.random.Generator) -> list[Units]:
     """At most `n_pieces` chunks, all with rows, cut at random places."""
     cuts = rng.choice(np.arange(1, len(rows)), min(n_pieces, len(rows)) - 1, replace=False)
     return [rows.take(index) for index in np.split(np.arange(len(rows)), np.sort(cuts))]
+
+
+def _largest(pieces: Sequence[list[np.ndarray]]) -> list[float]:
+    """Of each array, the largest element of its absolute values summed over the pieces."""
+    return [float(np.max(sum(map(np.abs, of_all)), initial=0.0)) for of_all in zip(*pieces, strict=True)]
 
 
 def _require(holds: bool, message: str) -> None:

@@ -138,7 +138,7 @@ class EMPoissonMixture(DensityMixin, EMEstimator):
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None):
-        return self._fit_copy(_fit, X, sample_weight)
+        return self._fit_copy(_fit, X, sample_weight=sample_weight)
 
     def score_samples(self, X):
         check_is_fitted(self)

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,12 +57,12 @@ class Chain:
     ) -> tuple[np.ndarray, np.ndarray]:
         """From the expected numbers of sequences that start in each state and of transitions."""
         if "transmat" not in self.fixed:
-            closed = _shares(np.where(self.moves_allowed, pairs + self.transmat_prior - 1, 0.0), transmat)
+            closed = shares_of(np.where(self.moves_allowed, pairs + self.transmat_prior - 1, 0.0), transmat)
             if self.start == "stationary":
                 closed = self._stationary_m_step(first, pairs, transmat, closed)
             transmat = closed
         if self._has_start:
-            startprob = _shares(np.where(self.start_allowed, first + self.startprob_prior - 1, 0.0), startprob)
+            startprob = shares_of(np.where(self.start_allowed, first + self.startprob_prior - 1, 0.0), startprob)
         return self.start_of(startprob, transmat), transmat
 
     def start_of(self, startprob: np.ndarray, transmat: np.ndarray) -> np.ndarray:
@@ -77,8 +78,7 @@ class Chain:
         counts = np.where(self.moves_allowed, pairs + self.transmat_prior - 1, 0.0)
 
         def value(transmat: np.ndarray) -> float:
-            start = stationary_distribution(transmat)
-            return float(xlogy(first, start).sum() + xlogy(counts, transmat).sum())
+            return float(xlogy(first, stationary_distribution(transmat)).sum() + xlogy(counts, transmat).sum())
 
         def negative(logits: np.ndarray) -> tuple[float, np.ndarray]:
             transmat = self._from_logits(logits)
@@ -87,10 +87,9 @@ class Chain:
             return -value(transmat), -slope[self.moves_allowed]
 
         best = max((before, closed), key=value)
-        found = minimize(
-            negative, _logs(best)[self.moves_allowed], jac=True, method="L-BFGS-B", options={"maxiter": 100}
-        )
-        better = self._from_logits(found.x)
+        exact = {"maxiter": 20, "ftol": 0.0, "gtol": 1e-9 * pairs.sum()}  # it is EM that decides when to stop
+        found = minimize(negative, _logs(best)[self.moves_allowed], jac=True, method="L-BFGS-B", options=exact)
+        better = without_nevers(self._from_logits(found.x))
         return better if value(better) > value(best) else best
 
     def _from_logits(self, logits: np.ndarray) -> np.ndarray:
@@ -125,7 +124,7 @@ class Chain:
             startprob[self.start_allowed] = softmax(vector[:n])
             vector = vector[n:]
         if "transmat" not in self.fixed:
-            transmat = _without_nevers(self._from_logits(vector))
+            transmat = without_nevers(self._from_logits(vector))
         return self.start_of(startprob, transmat), transmat
 
     def size(self) -> int:
@@ -140,9 +139,12 @@ def stationary_distribution(transmat: np.ndarray) -> np.ndarray:
     Where it is not unique (several sets of states that are never left) it is one that visits them all.
     """
     k = len(transmat)
+    with suppress(np.linalg.LinAlgError):
+        unique: np.ndarray = np.linalg.solve((np.eye(k) - transmat + 1.0).T, np.ones(k))
+        if unique.min() >= 0 and np.abs(unique @ transmat - unique).max() < 1e-12:
+            return unique / unique.sum()
     equations = np.vstack([transmat.T - np.eye(k), np.ones(k)])
-    solution = np.linalg.lstsq(equations, np.append(np.zeros(k), 1.0), rcond=None)[0]
-    solution = np.maximum(solution, 0.0)
+    solution = np.maximum(np.linalg.lstsq(equations, np.append(np.zeros(k), 1.0), rcond=None)[0], 0.0)
     shares: np.ndarray = solution / solution.sum()
     return shares
 
@@ -157,17 +159,20 @@ def _stationary_slope(first: np.ndarray, transmat: np.ndarray) -> np.ndarray:
     """Derivative of sum_k first_k log start_k by the transition matrix, for its stationary start ([3]_)."""
     k = len(transmat)
     start = stationary_distribution(transmat)
-    fundamental = np.linalg.pinv(np.eye(k) - transmat + start)
+    try:
+        fundamental = np.linalg.inv(np.eye(k) - transmat + start)
+    except np.linalg.LinAlgError:  # several sets of states that are never left
+        fundamental = np.linalg.pinv(np.eye(k) - transmat + start)
     return np.outer(start, fundamental @ (first / np.maximum(start, 1e-300)))
 
 
-def _shares(counts: np.ndarray, before: np.ndarray) -> np.ndarray:
+def shares_of(counts: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Counts over their row's total; a row without any stays as it was."""
     total = counts.sum(axis=-1, keepdims=True)
-    return _without_nevers(np.where(total > 0, counts / np.where(total > 0, total, 1.0), before))
+    return without_nevers(np.where(total > 0, counts / np.where(total > 0, total, 1.0), before))
 
 
-def _without_nevers(probabilities: np.ndarray) -> np.ndarray:
+def without_nevers(probabilities: np.ndarray) -> np.ndarray:
     return np.where(probabilities < NEVER, 0.0, probabilities)
 
 

@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,8 +49,6 @@ def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> d
 
 def _model_to_differentiate(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMarkovParams]:
     """The fitted model, which knows what was fixed."""
-    from dataclasses import replace
-
     model, params = fitted_model(estimator)
     fixed = frozenset(estimator.fixed)
     model = replace(model, chain=replace(model.chain, fixed=fixed), fixed=fixed)
@@ -112,8 +111,8 @@ def _inverse(information: np.ndarray) -> np.ndarray:
     if values.min() < -flat:
         raise ValueError(
             f"the observed information has a negative eigenvalue ({values.min():.3g}; the largest is "
-            f"{values.max():.3g}), so the fit is not at a maximum of the likelihood of X: fit with a smaller tol, without "
-            "priors and on the same X"
+            f"{values.max():.3g}), so the fit is not at a maximum of the likelihood of X; standard errors need a fit to "
+            "the same X, without priors and with a small tol"
         )
     curved = values > flat
     return (vectors[:, curved] / values[curved]) @ vectors[:, curved].T

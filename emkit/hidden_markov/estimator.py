@@ -14,10 +14,10 @@ from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
 from . import decoding, errors
-from .fitting import chunk_rows, fit, fitted_model
+from .fitting import COUNTED, by_chunk, chunk_rows, fit, fitted_model, takes_only
 from .reading import as_sequences, holds_sequences, is_many, read, to_row_order
 from .sequences import split
-from .smoothing import ImpossibleRowError, filtered, smoothed
+from .smoothing import filtered, smoothed
 
 WITH_ID = MappingProxyType({"sequence_id": True})
 
@@ -27,9 +27,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
     A row x_t depends on a hidden state s_t alone, and that on the state before: :math:`p(x, s) = \\pi_{s_1}
     \\prod_{t > 1} A_{s_{t-1} s_t} \\prod_t p(x_t | s_t)`. EM maximises the log-likelihood, summed over sequences and
-    weighted. Rows of X are time steps. `sequence_id`, `lengths`, a list of arrays, or the column or index level named by
-    `sequence` tells which rows belong together; else all rows are one sequence. A missing value (NaN) is integrated out;
-    a row of nothing but NaN is a gap in time.
+    weighted. Rows of X are time steps. `sequence_id`, `lengths`, a list of arrays, or the column or index level named
+    by `sequence` tells which rows belong together; else all rows are one sequence. A missing value (NaN) is integrated
+    out; a row of nothing but NaN is a gap in time.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         Largest number of EM updates (M-steps) of a start.
     n_init : "auto" or int, default="auto"
         "auto": ten short starts (k-means, its seeds alone, random stretches of time, random responsibilities), of which
-        the best three are run on and the best is continued. A number: that many full starts. From 10,000 rows on, starts
-        are compared on some of the sequences. One start if it is given, if labels show all states, or if K = 1.
+        the best three are run on and the best is continued. A number: that many full starts. From 10,000 rows on,
+        starts are compared on some of the sequences. One start if it is given, if labels show all states, or if K = 1.
     fixed : tuple of str, default=()
         Parameters that are held at their start, by the names of the fitted attributes without the underscore.
     accelerate : {"auto", "squarem", "anderson", False}, default="auto"
@@ -285,34 +285,31 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         self.fit(X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths)
         return self.transform(X, sequence_id=sequence_id, lengths=lengths)
 
-    def _table(self, X, sequence_id, lengths):
+    def _table(self, X, sequence_id, lengths, sample_weight=None):
         """The rows, for a fitted model; a warning if several sequences were fitted and nothing tells them apart now."""
         check_is_fitted(self, "transmat_")
-        table = read(self, X, sequence_id=sequence_id, lengths=lengths, reset=False)
+        table = read(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
         told = sequence_id is not None or lengths is not None or self.sequence is not None or holds_sequences(X)
         if getattr(self, "n_sequences_", 1) > 1 and not told and not is_many(table):
             warnings.warn(
-                f"the model was fitted on {self.n_sequences_} sequences, but X comes without sequence_id (or lengths, or "
-                "a column named by `sequence`), so its rows are taken as one sequence",
+                f"the model was fitted on {self.n_sequences_} sequences, but X comes without sequence_id (or lengths, "
+                "or a column named by `sequence`), so its rows are taken as one sequence",
                 UserWarning,
                 stacklevel=3,
             )
         return table
 
-    def _by_chunk(self, function, table):
-        """``function(model, params, chunk)`` for each chunk, which gives a tuple of arrays; these joined."""
+    def _model_for(self, table):
+        """The fitted model and its parameters; ValueError for rows that it does not know."""
         model, params = fitted_model(self)
         if table.X.shape[1] != model.family.n_features:
             raise ValueError(f"X has {table.X.shape[1]} features, but the model has {model.family.n_features}")
         model.family.check_rows(table.X)
-        results, before = [], 0
-        for chunk in split(as_sequences(table), chunk_rows(len(params.startprob))):
-            try:
-                results.append(function(model, params, chunk))
-            except ImpossibleRowError as error:
-                row = before + error.row
-                raise ImpossibleRowError(row if table.order is None else int(table.order[row])) from None
-            before += len(chunk.rows)
+        return model, params
+
+    def _by_chunk(self, function, table):
+        """``function(model, params, chunk)`` for each chunk, which gives a tuple of arrays; these joined."""
+        results = by_chunk(function, *self._model_for(table), table)
         return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
 
     def score_samples(self, X, *, sequence_id=None, lengths=None):
@@ -554,9 +551,10 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         -------
         Forecast
             Named tuple with `sequence_id`, list of length n_sequences; `state_proba`, (n_sequences, steps, K);
-            `mean` and `variance`, (n_sequences, steps, n_features), of the rows, which follow the mixture of the states'
-            emissions with weights `state_proba` (of a categorical column, those of the symbol's number); `symbol_proba`,
-            for each categorical column an array (n_sequences, steps, n_symbols), an empty list for other emissions.
+            `mean` and `variance`, (n_sequences, steps, n_features), of the rows, which follow the mixture of the
+            states' emissions with weights `state_proba` (of a categorical column, those of the symbol's number);
+            `symbol_proba`, for each categorical column an array (n_sequences, steps, n_symbols), an empty list for
+            other emissions.
         """
         check_integer("steps", steps, 1)
         table = self._table(X, sequence_id, lengths)
@@ -646,8 +644,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             If the fit is not at a maximum of the likelihood.
         """
         check_choice("method", method, ("information",))
-        check_is_fitted(self, "transmat_")
-        table = read(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
+        table = self._table(X, sequence_id, lengths, sample_weight)
+        self._model_for(table)
         return errors.standard_errors(self, split(as_sequences(table), chunk_rows(len(self.startprob_))))
 
     @property
@@ -657,4 +655,6 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.positive_only = takes_only(self.emission, COUNTED)
+        tags.input_tags.categorical = takes_only(self.emission, ("categorical", "bernoulli"))
         return tags

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from .._validation import check_array, check_choice, check_integer, check_n_init, check_number
-from ..engine import Earlier
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
+from ..families.discrete import UnknownValueError
 from ..families.table import family_class
 from ..kernels import _markov as kernels
-from .chain import STARTS, Chain, _without_nevers, expected_durations, stationary_distribution
+from .chain import STARTS, Chain, shares_of, without_nevers, expected_durations, stationary_distribution
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
 from .problem import HiddenMarkovProblem
 from .reading import Table, as_sequences, read
 from .sequences import Sequences, split
+from .smoothing import ImpossibleRowError, filtered
 
 if TYPE_CHECKING:
     from .estimator import EMHiddenMarkov
 
+Result = TypeVar("Result")
 CHUNK_ROWS = 10_000
+COUNTED = ("categorical", "poisson", "bernoulli")
 GIVEN = ("means", "covariances", "emissionprob", "rates")
 
 
@@ -32,15 +36,23 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     table = read(estimator, X, reset=True, **metadata)
     _check_rows(table, estimator.n_components)
     options = options_of(estimator)
-    family = family_class(estimator.emission).for_data(estimator.n_components, options, table.X)
-    model = make_model(estimator, family)
+    model = make_model(estimator, _family(estimator, options, table))
     data = as_sequences(table)
     given = given_start(estimator, model)
     rng = estimator._random_generator()
     problem = HiddenMarkovProblem(model, split(data, chunk_rows(estimator.n_components)), given, rng)
     n_starts = _n_starts(estimator, model, given, data)
-    start, earlier = _only_start(owner, problem, n_starts, rng)
-    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
+    earlier = owner._earlier if owner.warm_start and hasattr(owner, "_earlier") else None
+    start: HiddenMarkovParams | None = None
+    if earlier is not None:
+        start = _continued(owner, estimator.emission, options, model)
+    elif n_starts == 1:
+        start = problem.draw(0, rng.spawn(1)[0])
+    try:
+        search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
+    except ImpossibleRowError:
+        by_chunk(filtered, model, problem.draw(0, rng) if start is None else start, table)  # names the row
+        raise
     best = search.best.result
     for name, value in published(model, best.params).items():
         setattr(estimator, name, value)
@@ -52,6 +64,31 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
 def chunk_rows(n_components: int) -> int:
     """Rows of a chunk, so that its densities stay in the processor's cache."""
     return CHUNK_ROWS // (1 + kernels.padded_width(n_components) // 9)
+
+
+def by_chunk(
+    function: Callable[[HiddenMarkovModel, HiddenMarkovParams, Sequences], Result],
+    model: HiddenMarkovModel,
+    params: HiddenMarkovParams,
+    table: Table,
+) -> list[Result]:
+    """The function of each chunk; an impossible row is named as the user counts."""
+    results: list[Result] = []
+    before = 0
+    for chunk in split(as_sequences(table), chunk_rows(len(params.startprob))):
+        try:
+            results.append(function(model, params, chunk))
+        except ImpossibleRowError as error:
+            row = before + error.row
+            row = row if table.order is None else int(table.order[row])
+            raise ImpossibleRowError(_passed(row, table)) from None
+        before += len(chunk.rows)
+    return results
+
+
+def _passed(row: int, table: Table) -> int:
+    """Where a row of `table.X` stands in the X that the user passed."""
+    return row if table.kept is None else int(table.kept[row])
 
 
 def check_params(estimator: EMHiddenMarkov) -> None:
@@ -77,6 +114,25 @@ def options_of(estimator: EMHiddenMarkov) -> Options:
         estimator.n_symbols,
         estimator.emissionprob_prior,
     )
+
+
+def _family(estimator: EMHiddenMarkov, options: Options, table: Table) -> Family:
+    if takes_only(estimator.emission, COUNTED) and (table.X < 0).any():
+        row, column = np.argwhere(table.X < 0)[0]
+        raise ValueError(  # in words that scikit-learn looks for
+            f"Negative values in data: X[{_passed(row, table)}, {column}] is {table.X[row, column]:.15g}, "
+            f"but emission={estimator.emission!r} takes 0, 1, 2, ... (or NaN where missing)"
+        )
+    try:
+        return family_class(estimator.emission).for_data(estimator.n_components, options, table.X)
+    except UnknownValueError as error:
+        raise UnknownValueError(error.value, _passed(error.row, table), error.column, error.allowed) from None
+
+
+def takes_only(emission: Any, kinds: Collection[str]) -> bool:
+    """Whether all columns are of these kinds; False for what is no emission."""
+    names = emission if isinstance(emission, list | tuple) else [emission]
+    return len(names) > 0 and all(isinstance(name, str) and name in kinds for name in names)
 
 
 def make_model(estimator: EMHiddenMarkov, family: Family) -> HiddenMarkovModel:
@@ -120,7 +176,7 @@ def _probabilities(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(
             f"{name} must hold probabilities, but {where} sums to {total.flat[wrong[0]]:.10g} instead of 1"
         )
-    return _without_nevers(array / total)
+    return without_nevers(array / total)
 
 
 def _prior(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -162,27 +218,39 @@ def _n_starts(
     """Number of full starts; None for a race of short ones, 1 where nothing is left to chance."""
     n_starts = check_n_init(estimator.n_init)
     labelled = data.labels is not None and len(np.unique(data.labels[data.labels >= 0])) == estimator.n_components
-    has_means = "means" in given and given["means"].ndim == 2
+    has_means = "means" in given and given["means"].shape[1:] == (model.family.n_features,)
     certain = labelled or has_means or set(model.family.names) <= set(given)
     if certain or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
         return 1
     return n_starts
 
 
-def _only_start(
-    owner: EMHiddenMarkov, problem: HiddenMarkovProblem, n_starts: int | None, rng: np.random.Generator
-) -> tuple[HiddenMarkovParams | None, Earlier | None]:
-    """The start where there is only one, and where the previous fit ended if that is continued."""
-    if not owner.warm_start or not hasattr(owner, "_earlier"):
-        return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
-    model, params = fitted_model(owner)
-    now, before = (problem.model.family, model.family)
-    if (now.n_components, now.n_features, type(now)) != (before.n_components, before.n_features, type(before)):
+def _continued(owner: EMHiddenMarkov, emission: Any, options: Options, model: HiddenMarkovModel) -> HiddenMarkovParams:
+    """Where the previous fit ended, under the rules of now; ValueError if it was a fit of another model."""
+    before, params = fitted_model(owner)
+    (then, then_options), family, chain = owner._fitted_type, model.family, model.chain
+    settings = {
+        "n_components": (before.family.n_components, family.n_components),
+        "n_features": (before.family.n_features, family.n_features),
+        "emission": (then, emission),
+        "covariance_type": (then_options.covariance_type, options.covariance_type),
+    }
+    for name, (old, new) in settings.items():
+        if old != new:
+            raise ValueError(f"warm_start=True continues a fit with {name}={old!r}, but now {name}={new!r}")
+    try:
+        parts = family.from_parts(before.family.parts(params.emission))
+    except ValueError as error:
         raise ValueError(
-            f"warm_start=True continues a fit with n_components={before.n_components} and {before.n_features} "
-            f"features, but now n_components={now.n_components} and X has {now.n_features} features"
-        )
-    return params._replace(emission=now.from_parts(now.parts(params.emission))), owner._earlier
+            f"warm_start=True continues a fit with n_mix={then_options.n_mix} and the symbols that it had seen, "
+            "but now there are others"
+        ) from error
+    even = chain.moves_allowed / chain.moves_allowed.sum(axis=1, keepdims=True)
+    transmat = shares_of(np.where(chain.moves_allowed, params.transmat, 0.0), even)
+    startprob = shares_of(
+        np.where(chain.start_allowed, params.startprob, 0.0), chain.start_allowed / chain.start_allowed.sum()
+    )
+    return HiddenMarkovParams(chain.start_of(startprob, transmat), transmat, parts)
 
 
 def published(model: HiddenMarkovModel, params: HiddenMarkovParams) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def filtered(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequen
     """Each row given its past; O(n k^2) time."""
     k = len(params.startprob)
     density, log_scale = scaled(model, params, chunk)
-    normaliser, unsafe = np.empty(len(chunk.rows)), np.zeros(len(chunk), np.uint8)
+    normaliser, unsafe = np.zeros(len(chunk.rows)), np.zeros(len(chunk), np.uint8)
     kernels.filter_rows(density, chunk.starts, padded(params.startprob), params.transmat, density, normaliser, unsafe)
     result = Filtered(density[:, :k], log(np.where(np.isfinite(normaliser), normaliser, 0.0)) + log_scale, unsafe)
     if unsafe.any():

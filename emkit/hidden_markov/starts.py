@@ -15,17 +15,17 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..chunks import Rows
-from ..families.gaussian import posterior
-from ..seeding import careful_seeds, squared_distances
-from .chain import _shares
+from ..seeding import careful_seeds, distinct_rows, squared_distances
+from .chain import shares_of
 from .sequences import Sequences
 
 if TYPE_CHECKING:
     from .model import HiddenMarkovModel, HiddenMarkovParams
 
-METHODS = ("kmeans", "k-means++", "segments", "random")
+METHODS = ("kmeans", "rows", "segments", "k-means++")
 KMEANS_STEPS = 10
 SURE = 0.9  # share of a row that goes to its own part at a start
+STAYS = (0.0, 0.5, 0.9)  # how much states tend to stay in drawn transition matrices
 
 
 def joined(chunks: Sequence[Sequences]) -> Sequences:
@@ -63,11 +63,15 @@ class Starts:
             return self.from_responsibilities(
                 np.where(labels >= 0, 1.0, 0.0)[:, None] * (labels[:, None] == np.arange(k))
             )
-        resp = self._random(rng) if method == "random" else self._soft(self._partition(method, rng))
-        return self.from_responsibilities(resp)
+        resp = self._soft(self._partition(method, rng))
+        if method in ("segments", "k-means++"):
+            return self.from_responsibilities(resp)
+        return self.from_responsibilities(
+            resp, self._drawn_moves(rng, STAYS[-1] if method == "kmeans" else rng.choice(STAYS))
+        )
 
-    def from_responsibilities(self, resp: np.ndarray) -> HiddenMarkovParams:
-        """Parameters of parts of the rows, (n, k); transitions from their products in time, a little evened out."""
+    def from_responsibilities(self, resp: np.ndarray, transmat: np.ndarray | None = None) -> HiddenMarkovParams:
+        """Parameters of parts of the rows, (n, k); without a transition matrix, from their succession in time."""
         from .model import HiddenMarkovParams
 
         data, family, chain, given = self._data, self._model.family, self._model.chain, self._given
@@ -75,7 +79,7 @@ class Starts:
         emission = family.start(data.rows, resp)
         if set(given) & set(family.names):
             emission = family.from_parts({**family.parts(emission), **given})
-        startprob, transmat = given.get("startprob"), given.get("transmat")
+        startprob, transmat = given.get("startprob"), given.get("transmat", transmat)
         k = family.n_components
         if transmat is None:
             inside = np.setdiff1d(np.arange(1, len(resp)), data.starts)
@@ -101,9 +105,10 @@ class Starts:
     def _clusters(self, method: str, rng: np.random.Generator) -> np.ndarray:
         z, weight = self._z[self._order], self._data.rows.weight[self._order]
         given = self._given.get("means")
-        if given is not None and given.ndim == 2:
+        if given is not None and given.shape[1:] == (self._model.family.n_features,):
             return squared_distances(self._z, self._model.family.features(given)).argmin(axis=1)
-        means = careful_seeds(z, weight, self._model.family.n_components, rng)
+        seeds = distinct_rows if method == "rows" else careful_seeds
+        means = seeds(z, weight, self._model.family.n_components, rng)
         for _ in range(KMEANS_STEPS if method == "kmeans" else 0):
             means = _centroids(z, weight, squared_distances(z, means).argmin(axis=1), means)
         return squared_distances(self._z, means).argmin(axis=1)
@@ -117,17 +122,16 @@ class Starts:
         states[: min(k, len(states))] = rng.permutation(k)[: len(states)]
         return states[np.cumsum(changes) - 1]
 
-    def _random(self, rng: np.random.Generator) -> np.ndarray:
-        """Softmax of random linear functions of the row."""
-        z = np.nan_to_num(self._z - np.nanmean(self._z, axis=0))
-        resp = posterior(2 * z @ rng.standard_normal((z.shape[1], self._model.family.n_components)))[1]
-        return self._soft(None, resp)
+    def _drawn_moves(self, rng: np.random.Generator, stay: float) -> np.ndarray:
+        """A random transition matrix whose states tend to stay, as allowed."""
+        k = self._model.family.n_components
+        drawn = stay * np.eye(k) + (1 - stay) * rng.dirichlet(np.ones(k), size=k)
+        return _evened(drawn, self._model.chain.moves_allowed)
 
-    def _soft(self, labels: np.ndarray | None, resp: np.ndarray | None = None) -> np.ndarray:
+    def _soft(self, labels: np.ndarray) -> np.ndarray:
         """Responsibilities of parts that are not quite sure, so that EM can leave them; known labels are sure."""
         k = self._model.family.n_components
-        resp = np.eye(k)[labels] if resp is None else resp
-        resp = SURE * resp + (1 - SURE) / k
+        resp = SURE * np.eye(k)[labels] + (1 - SURE) / k
         known = self._data.labels
         return resp if known is None else np.where((known >= 0)[:, None], known[:, None] == np.arange(k), resp)
 
@@ -153,4 +157,4 @@ def _renamed(labels: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
 def _evened(counts: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Probabilities near the shares of the counts that leave nothing out that is allowed."""
     even = allowed / allowed.sum(axis=-1, keepdims=True)
-    return SURE * _shares(np.where(allowed, counts, 0.0), even) + (1 - SURE) * even
+    return SURE * shares_of(np.where(allowed, counts, 0.0), even) + (1 - SURE) * even
