@@ -413,6 +413,18 @@ def test_the_caller_keeps_its_data():
     assert (weight == 1).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_chunk_in_place_of_an_array(dtype):
+    X = clusters(missing=0.1, dtype=dtype)
+    rows, weight = rows_of(X), np.random.default_rng(0).uniform(0.5, 2, len(X))
+    check_em_model(mixture(X), rows, sample_weight=weight, n_steps=2)
+    other = rows.reweighted(weight)
+    assert other.X is X
+    assert other.weight.dtype == dtype
+    assert other.weight.tolist() == weight.astype(dtype).tolist()
+    assert (rows.weight == 1).all()
+
+
 def test_integers_become_float64():
     class Model(Exponentials):
         def e_step(self, params, chunk):

@@ -285,6 +285,7 @@ def _scaled(log_density: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray
     inner = out[:, : log_density.shape[1]]
     np.subtract(log_density, np.where(log_scale > -np.inf, log_scale, 0)[:, None], out=inner)
     np.exp(inner, out=inner)
+    np.maximum(inner, 1e-300, out=inner, where=log_density > -np.inf)  # zero means impossible
     return out, log_scale
 
 

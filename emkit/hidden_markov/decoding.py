@@ -18,7 +18,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, xlogy
+from scipy.special import logsumexp, softmax, xlogy
 
 from ..kernels import _markov as kernels
 from .model import HiddenMarkovModel, HiddenMarkovParams
@@ -74,7 +74,7 @@ def best_paths(
 
 def lagged(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences, lag: int) -> np.ndarray:
     """Probability of each state given the rows up to `lag` later, (n, k)."""
-    now = filtered(model, params, chunk).proba
+    now, _, unsafe = filtered(model, params, chunk)
     density = scaled(model, params, chunk).density[:, : now.shape[1]]
     end = np.repeat(chunk.starts[1:], chunk.lengths)  # of the row's sequence
     row = np.arange(len(now))
@@ -87,18 +87,24 @@ def lagged(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequence
     proba = now * message
     total = proba.sum(axis=1, keepdims=True)
     proba /= np.where(total > 0, total, 1.0)
-    for t in np.flatnonzero(total[:, 0] < 1e-100):  # out of the range of doubles, or near it
-        first = chunk.starts[np.searchsorted(chunk.starts, t, side="right") - 1]
-        past = _rows(chunk, first, min(t + lag + 1, end[t]))
-        proba[t] = smoothed_in_logs(model, params, past, np.arange(first, t + lag + 1)).resp[t - first]
-        proba[t] /= proba[t].sum()
+    lost = np.maximum.reduceat(total[:, 0] < 1e-100, chunk.starts[:-1])  # out of the range of doubles, or near it
+    for index in np.flatnonzero(lost | (unsafe > 0)):
+        place = slice(chunk.starts[index], chunk.starts[index + 1])
+        proba[place] = _lagged_in_logs(model, params, chunk.take(np.array([index])), lag)
     return proba
 
 
-def _rows(chunk: Sequences, start: int, end: int) -> Sequences:
-    """Rows of one sequence, as a sequence."""
-    labels = None if chunk.labels is None else chunk.labels[start:end]
-    return Sequences(chunk.rows.take(np.arange(start, end)), np.array([0, end - start]), labels)
+def _lagged_in_logs(model: HiddenMarkovModel, params: HiddenMarkovParams, sequence: Sequences, lag: int) -> np.ndarray:
+    """The same for one sequence, for probabilities of any size."""
+    density, now, _ = filtered_in_logs(model, params, sequence)
+    moves = log(params.transmat)
+    message = np.zeros_like(density)
+    for ahead in range(min(lag, len(density) - 1), 0, -1):
+        inside = len(density) - ahead
+        message[:inside] = np.logaddexp.reduce(moves + (density[ahead:] + message[:inside])[:, None], axis=2)
+    joint = now[:, : density.shape[1]] + message
+    proba: np.ndarray = softmax(joint, axis=1)
+    return proba
 
 
 def drawn_paths(
@@ -166,7 +172,8 @@ def forecast(
     mean = state_proba @ means
     between = ((means - mean[:, :, None]) ** 2 * state_proba[..., None]).sum(axis=2)
     tables = model.family.symbol_tables(params.emission)
-    return Forecast(ids, state_proba, mean, state_proba @ variances + between, [state_proba @ t for t in tables])
+    within = (np.where(state_proba[..., None] > 0, variances, 0.0) * state_proba[..., None]).sum(axis=2)
+    return Forecast(ids, state_proba, mean, within + between, [state_proba @ t for t in tables])
 
 
 def path_entropy(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> np.ndarray:

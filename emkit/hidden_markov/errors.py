@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 CURVATURE_STEP = 1e-3  # in unconstrained, unit-free coordinates: fourth-root of rounding
 SLOPE_STEP = 1e-5
-FLAT = 1e-7  # of the largest eigenvalue: below it a direction does not change the likelihood
+NOISE = 1e-8  # rounding of the log-likelihood over the square of the step
+FLAT = 1e-5  # of the largest eigenvalue: below it a direction does not change the likelihood
 
 
 def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> d
     def value(vector: np.ndarray) -> float:
         return sum(log_likelihood(model, at(vector), chunk) for chunk in chunks)
 
-    covariance = _inverse(-_hessian(value, origin))
+    covariance = _inverse(-_hessian(value, origin), NOISE * (1 + abs(value(origin))))
     slopes = _slopes(lambda vector: _flat(_named(model, at(vector))), origin)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance, slopes), 0.0))
     return _like(_named(model, params), errors)
@@ -104,15 +105,18 @@ def _slopes(function: Callable[[np.ndarray], np.ndarray], origin: np.ndarray) ->
     return np.stack(columns, axis=1)
 
 
-def _inverse(information: np.ndarray) -> np.ndarray:
+def _inverse(information: np.ndarray, noise: float) -> np.ndarray:
     """Inverse on the directions in which the likelihood varies; logs of probabilities have one that it does not."""
-    values, vectors = np.linalg.eigh(information)
-    flat = FLAT * np.abs(values).max()
-    if values.min() < -flat:
+    sizes = np.sqrt(np.maximum(np.diag(information), 0.0))
+    known = np.diag(information) > noise
+    units = np.where(known, 1 / np.where(known, sizes, 1.0), 0.0)  # so that parameters known well hide no others
+    values, vectors = np.linalg.eigh(units[:, None] * information * units)
+    if values.min() < -FLAT:
         raise ValueError(
             f"the observed information has a negative eigenvalue ({values.min():.3g}; the largest is "
-            f"{values.max():.3g}), so the fit is not at a maximum of the likelihood of X; standard errors need a fit to "
-            "the same X, without priors and with a small tol"
+            f"{values.max():.3g}), so the fit is not at a maximum of the likelihood of X; standard errors need a fit "
+            "to the same X, without priors and with a small tol"
         )
-    curved = values > flat
-    return (vectors[:, curved] / values[curved]) @ vectors[:, curved].T
+    curved = values > FLAT
+    vectors = units[:, None] * vectors[:, curved]
+    return (vectors / values[curved]) @ vectors.T

@@ -74,8 +74,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     max_iter : int, default=1000
         Largest number of EM updates (M-steps) of a start.
     n_init : "auto" or int, default="auto"
-        "auto": ten short starts (k-means, its seeds alone, random stretches of time, random responsibilities), of which
-        the best three are run on and the best is continued. A number: that many full starts. From 10,000 rows on,
+        "auto": ten short starts (from k-means, random rows, random stretches of time, seeds of k-means alone), of
+        which the best three are run on and the best is continued. A number: that many full starts. From 10,000 rows on,
         starts are compared on some of the sequences. One start if it is given, if labels show all states, or if K = 1.
     fixed : tuple of str, default=()
         Parameters that are held at their start, by the names of the fitted attributes without the underscore.

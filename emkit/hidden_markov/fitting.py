@@ -14,7 +14,7 @@ from ..families.covariance import COVARIANCES
 from ..families.discrete import UnknownValueError
 from ..families.table import family_class
 from ..kernels import _markov as kernels
-from .chain import STARTS, Chain, shares_of, without_nevers, expected_durations, stationary_distribution
+from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
 from .problem import HiddenMarkovProblem
 from .reading import Table, as_sequences, read

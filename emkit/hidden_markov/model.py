@@ -101,7 +101,7 @@ class HiddenMarkovModel:
             weight=float(chunk.rows.weight.sum()),
             first=result.first,
             pairs=result.pairs,
-            counts=result.resp.sum(axis=0),
+            counts=np.ones(len(chunk.rows)) @ result.resp,
             moments=Sums(self.family.moments(params.emission, chunk.rows, result.resp)),
         )
 

@@ -119,8 +119,8 @@ def smoothed(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequen
     log_likelihood, unsafe = np.zeros(len(chunk)), np.zeros(len(chunk), np.uint8)
     result = Smoothed(density[:, :k], log_likelihood, np.zeros(k), np.zeros((k, k)))
     kernels.forward_backward(
-        density, log_scale, chunk.starts, chunk.weight, padded(params.startprob), params.transmat, None,
-        np.empty(density.shape[1]), log_likelihood, unsafe, result.first, result.pairs,
+        density, log_scale, chunk.starts, chunk.weight, padded(params.startprob), params.transmat, log_likelihood,
+        unsafe, result.first, result.pairs,
     )  # fmt: skip
     if unsafe.any():
         which = np.flatnonzero(unsafe)
@@ -177,6 +177,15 @@ def blocks(chunk: Sequences) -> list[Sequences]:
     ]
 
 
+class _Forward(NamedTuple):
+    """What the way forward leaves of a block for the way back."""
+
+    density: np.ndarray  # (n, width)
+    alpha: np.ndarray  # (n, width): filtered probabilities times their normalisers
+    inverse: np.ndarray  # 1 / normalisers, and room
+    log_likelihood: float  # NaN where doubles do not suffice
+
+
 def smoothed_by_block(
     model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences
 ) -> Iterator[tuple[Sequences, Smoothed]]:
@@ -187,34 +196,30 @@ def smoothed_by_block(
     """
     k = len(params.startprob)
     pieces = blocks(chunk)
-    keeps = len(chunk.rows) * kernels.padded_width(k) * 8 <= KEPT_BYTES
-    entries, kept = [padded(params.startprob)], []
+    keeps = 2 * len(chunk.rows) * kernels.padded_width(k) * 8 <= KEPT_BYTES
+    entries: list[np.ndarray] = [padded(params.startprob)]
+    kept: list[_Forward | None] = []
     for piece in pieces:
-        work = scaled(model, params, piece)
-        after = _advance(work, entries[-1], params.transmat)
-        if after is None:
+        work = _forward(model, params, piece, entries[-1])
+        if np.isnan(work.log_likelihood):
             return
-        entries.append(after)
+        last = work.alpha[-1, :k] * work.inverse[len(piece.rows) - 1]
+        entries.append(padded(last @ params.transmat))
         kept.append(work if keeps else None)
     tail = None
     for index in reversed(range(len(pieces))):
-        piece, work = pieces[index], kept.pop()
-        density, log_scale = scaled(model, params, piece) if work is None else work
-        head, log_likelihood = np.empty(density.shape[1]), np.zeros(1)
-        result = Smoothed(density[:, :k], log_likelihood, np.zeros(k), np.zeros((k, k)))
-        kernels.forward_backward(
-            density, log_scale, piece.starts, piece.weight, entries[index], params.transmat, tail, head,
-            log_likelihood, np.zeros(1, np.uint8), result.first, result.pairs,
-        )  # fmt: skip
-        if index:
-            result.first[:] = 0.0
+        piece = pieces[index]
+        density, alpha, inverse, log_likelihood = kept.pop() or _forward(model, params, piece, entries[index])
+        head, pairs = np.empty(density.shape[1]), np.zeros((k, k))
+        kernels.backward(density, alpha, inverse, piece.rows.weight[0], params.transmat, tail, head, pairs)
+        first = density[0, :k] if index == 0 else np.zeros(k)
         tail = head
-        yield piece, result
+        yield piece, Smoothed(density[:, :k], np.array([log_likelihood]), first, pairs)
 
 
-def _advance(work: Scaled, entry: np.ndarray, transmat: np.ndarray) -> np.ndarray | None:
-    """Probabilities of the states after a block, before its next row is seen; None if doubles do not suffice."""
-    n, k = len(work.density), len(transmat)
-    proba, unsafe = aligned(n, work.density.shape[1]), np.zeros(1, np.uint8)
-    kernels.filter_rows(work.density, np.array([0, n]), entry, transmat, proba, np.empty(n), unsafe)
-    return None if unsafe[0] else padded(proba[-1, :k] @ transmat)
+def _forward(model: HiddenMarkovModel, params: HiddenMarkovParams, piece: Sequences, entry: np.ndarray) -> _Forward:
+    density, log_scale = scaled(model, params, piece)
+    n, width = density.shape
+    alpha, inverse = aligned(n, width), aligned(1, n + 4 + width)[0]
+    log_likelihood = kernels.forward(density, entry, params.transmat, alpha, inverse)
+    return _Forward(density, alpha, inverse, log_likelihood + float(log_scale.sum()))

@@ -63,6 +63,9 @@ class Starts:
             return self.from_responsibilities(
                 np.where(labels >= 0, 1.0, 0.0)[:, None] * (labels[:, None] == np.arange(k))
             )
+        told = self._told()
+        if told is not None:
+            return self.from_responsibilities(self._soft(told))
         resp = self._soft(self._partition(method, rng))
         if method in ("segments", "k-means++"):
             return self.from_responsibilities(resp)
@@ -94,6 +97,18 @@ class Starts:
         X: np.ndarray = self._data.rows.X[rng.integers(len(self._data.rows), size=n)]
         return X
 
+    def _told(self) -> np.ndarray | None:
+        """The state of each row by the parameters that the user gave, (n,); None where these do not tell."""
+        family, given = self._model.family, self._given
+        if set(family.names) <= set(given):
+            emission = family.from_parts({name: given[name] for name in family.names})
+            states: np.ndarray = family.log_density(emission, self._data.rows).argmax(axis=1)
+            return states
+        means = given.get("means")
+        if means is None or means.shape[1:] != (family.n_features,):
+            return None
+        return squared_distances(self._z, family.features(means)).argmin(axis=1)
+
     def _partition(self, method: str, rng: np.random.Generator) -> np.ndarray:
         """The state of each row, (n,)."""
         labels = self._segments(rng) if method == "segments" else self._clusters(method, rng)
@@ -104,9 +119,6 @@ class Starts:
 
     def _clusters(self, method: str, rng: np.random.Generator) -> np.ndarray:
         z, weight = self._z[self._order], self._data.rows.weight[self._order]
-        given = self._given.get("means")
-        if given is not None and given.shape[1:] == (self._model.family.n_features,):
-            return squared_distances(self._z, self._model.family.features(given)).argmin(axis=1)
         seeds = distinct_rows if method == "rows" else careful_seeds
         means = seeds(z, weight, self._model.family.n_components, rng)
         for _ in range(KMEANS_STEPS if method == "kmeans" else 0):

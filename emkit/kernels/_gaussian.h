@@ -291,10 +291,18 @@ EM_INLINE void NAME(fill_weights)(int tile, int n, const REAL *weight, REAL *out
     for (int s = 0; s < tile; s++) out[s] = s < n ? weight[s] : 0;
 }
 
-/* Transpose the first n columns of log_joint (k, tile) into out (n, k). */
+/* Transpose the first n columns of log_joint (k, tile) into out (n, k), four components at a time. */
 EM_INLINE void NAME(write_tile)(int k, int tile, int n, const REAL *log_joint, REAL *out) {
-    for (int s = 0; s < n; s++)
-        for (int c = 0; c < k; c++) *out++ = log_joint[c * tile + s];
+    int c = 0;
+    for (; c + 3 < k; c += 4) {
+        const REAL *joint = log_joint + c * tile;
+        for (int s = 0; s < n; s++) {
+            REAL *row = out + (size_t)s * k + c;
+            row[0] = joint[s], row[1] = joint[tile + s], row[2] = joint[2 * tile + s], row[3] = joint[3 * tile + s];
+        }
+    }
+    for (; c < k; c++)
+        for (int s = 0; s < n; s++) out[(size_t)s * k + c] = log_joint[c * tile + s];
 }
 
 /* `shared`: one factor serves every component (tied covariance). */
@@ -392,10 +400,19 @@ EM_CLONES int NAME(em_step_diag)(rows data, const REAL *weight, int d, int k, co
     return 0;
 }
 
-/* Rows [0, n) of resp (n, k) into the tile; zero in the rows that fill it up. */
+/* Rows [0, n) of resp (n, k) into the tile, four components at a time; zero in the rows that fill it up. */
 EM_INLINE void NAME(fill_responsibilities)(int k, int tile, int n, const REAL *resp, ptrdiff_t stride, REAL *out) {
-    for (int c = 0; c < k; c++)
-        for (int s = 0; s < tile; s++) out[c * tile + s] = s < n ? resp[s * stride + c] : 0;
+    int c = 0;
+    for (; c + 3 < k; c += 4)
+        for (int s = 0; s < n; s++) {
+            const REAL *row = resp + s * stride + c;
+            REAL *place = out + c * tile + s;
+            place[0] = row[0], place[tile] = row[1], place[2 * tile] = row[2], place[3 * tile] = row[3];
+        }
+    for (; c < k; c++)
+        for (int s = 0; s < n; s++) out[c * tile + s] = resp[s * stride + c];
+    for (c = 0; c < k; c++)
+        for (int s = n; s < tile; s++) out[c * tile + s] = 0;
 }
 
 /* Moments under given responsibilities; `stride` of their rows in numbers. `shared`: one scatter for all components. */

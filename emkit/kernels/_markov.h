@@ -147,22 +147,22 @@ static int open_chain(chain *c, int k, const double *transmat, double padding) {
 }
 
 /* Filtered probabilities times their normaliser, into alpha (n, width); 1 / normaliser into inverse (n). Returns the sum
- * of the normalisers' logs, or NaN if the sequence is unsafe. */
-EM_INLINE double forward_sequence(const int k, const int v, const int guarded, ptrdiff_t n, const double *density,
-                                  const double *entry, const double *moves, double *alpha, double *inverse) {
+ * of the normalisers' logs, or NaN if the sequence is unsafe. `inverse` has room for (LANES + width) more. */
+EM_INLINE double forward_sequence(const int k, const int v, const chain *c, ptrdiff_t n, const double *density,
+                                  const double *entry, double *alpha, double *inverse) {
     VEC predicted[FEW];
-    VEC *wide = v <= FEW ? predicted : (VEC *)(inverse + (n + LANES - 1) / LANES * LANES); /* room after `inverse` */
+    VEC *wide = v <= FEW ? predicted : (VEC *)(((uintptr_t)(inverse + n) + sizeof(VEC) - 1) & ~(sizeof(VEC) - 1));
     IVEC lost = (IVEC)splat_f64(0);
     double log_likelihood = 0.0, product = 1.0, before = 1.0, least = 1.0;
     for (ptrdiff_t t = 0; t < n; t++) {
         const double *b = density + t * v * LANES;
         double *out = alpha + t * v * LANES;
-        if (t) propagate(k, v, out - v * LANES, moves, wide);
+        if (t) propagate(k, v, out - v * LANES, c->moves, wide);
         VEC sum = splat_f64(0);
         for (int a = 0; a < v; a++) {
             const VEC likely = load(b + a * LANES), reach = t ? wide[a] : load(entry + a * LANES);
             const VEC state = reach * (likely * before);
-            if (guarded) lost |= (IVEC)(state < splat_f64(SMALLEST)) & (IVEC)(reach > 0) & (IVEC)(likely > 0);
+            if (c->guarded) lost |= (IVEC)(state < splat_f64(SMALLEST)) & (IVEC)(reach > 0) & (IVEC)(likely > 0);
             store(out + a * LANES, state);
             sum += state;
         }
@@ -181,11 +181,11 @@ EM_INLINE double forward_sequence(const int k, const int v, const int guarded, p
 }
 
 /* Responsibilities times `weight` over the densities; what the transitions get, to be multiplied by their probability,
- * is added to pairs (k, width). `tail` (width) is the message of the rows that follow, or NULL; `head` (width) becomes
- * the message to rows before; `recent` is room for (STEPS + 1, width). */
-EM_INLINE void backward_sequence(const int k, const int v, const int guarded, ptrdiff_t n, double weight,
-                                 double *density, const double *alpha, const double *inverse, const double *back,
-                                 const double *tail, double *head, double *recent, double *pairs) {
+ * is added to pairs (k, width). `tail` (width) is the message of the rows that follow, or NULL; `head` (width), unless it
+ * is NULL, becomes the message to rows before; `recent` is room for (STEPS + 2, width). */
+EM_INLINE void backward_sequence(const int k, const int v, const chain *c, ptrdiff_t n, double weight,
+                                 double *density, const double *alpha, const double *inverse, const double *tail,
+                                  double *head, double *recent, double *pairs) {
     VEC few[FEW];
     VEC *beta = v <= FEW ? few : (VEC *)(recent + (STEPS + 1) * v * LANES);
     double *message = recent + STEPS * v * LANES; /* densities times beta, from a row to the one before */
@@ -195,10 +195,10 @@ EM_INLINE void backward_sequence(const int k, const int v, const int guarded, pt
         for (int a = 0; a < v; a++) {
             const VEC u = load(tail + a * LANES) * inverse[n - 1];
             store(message + a * LANES, u);
-            store(recent + (STEPS - 1) * v * LANES + a * LANES, u * weight);
+            store(recent + a * LANES, u * weight);
         }
-        propagate(k, v, message, back, beta);
-        add_outer(1, k, v, alpha + (n - 1) * v * LANES, recent + (STEPS - 1) * v * LANES, pairs);
+        propagate(k, v, message, c->back, beta);
+        add_outer(1, k, v, alpha + (n - 1) * v * LANES, recent, pairs);
     }
     for (ptrdiff_t t = n - 1; t >= 0; t--) {
         double *b = density + t * v * LANES;
@@ -208,21 +208,21 @@ EM_INLINE void backward_sequence(const int k, const int v, const int guarded, pt
         for (int a = 0; a < v; a++) {
             const VEC filtered = load(state + a * LANES);
             VEC given = beta[a];
-            if (guarded) given = (VEC)((IVEC)given & (IVEC)(filtered > 0)); /* may be infinite where nothing gets */
+            if (c->guarded) given = (VEC)((IVEC)given & (IVEC)(filtered > 0)); /* may be infinite where nothing gets */
             const VEC u = load(b + a * LANES) * before * given;
             store(b + a * LANES, filtered * given * weight);
             store(message + a * LANES, u);
             store(slot + a * LANES, u * weight);
         }
         if (!t) break;
-        propagate(k, v, message, back, beta);
+        propagate(k, v, message, c->back, beta);
         if (++waiting == STEPS) {
             add_outer(STEPS, k, v, alpha + (t - 1) * v * LANES, recent, pairs);
             waiting = 0;
         }
     }
     if (waiting) add_outer(waiting, k, v, alpha, recent + (STEPS - waiting) * v * LANES, pairs);
-    memcpy(head, message, (size_t)v * LANES * sizeof(double));
+    if (head) memcpy(head, message, (size_t)v * LANES * sizeof(double));
 }
 
 /* Calls f with the number of states, rounded up, and of vectors as constants where they are small, so that its loops
@@ -259,45 +259,39 @@ static double sum_of(const double *x, ptrdiff_t n) {
     return sum;
 }
 
-EM_INLINE void smooth_all(const int k, const int v, const int guarded, const many_sequences *s, const chain *c,
-                          const double *weight, const double *tail, double *density, double *alpha, double *inverse,
-                          double *recent, double *head, double *log_likelihood, unsigned char *unsafe, double *first,
-                          double *pairs) {
+EM_INLINE void smooth_all(const int k, const int v, const many_sequences *s, const chain *c,
+                          const double *weight, double *density, double *alpha, double *inverse, double *recent,
+                          double *log_likelihood, unsigned char *unsafe, double *first, double *pairs) {
     for (ptrdiff_t i = 0; i < s->n; i++) {
         const ptrdiff_t start = s->starts[i], n = s->starts[i + 1] - start;
         double *b = density + start * v * LANES;
-        const double scaled = forward_sequence(k, v, guarded, n, b, s->entry, c->moves, alpha, inverse);
+        const double scaled = forward_sequence(k, v, c, n, b, s->entry, alpha, inverse);
         unsafe[i] = scaled != scaled;
         if (unsafe[i]) continue;
         log_likelihood[i] = scaled + sum_of(s->log_scale + start, n);
-        backward_sequence(k, v, guarded, n, weight[i], b, alpha, inverse, c->back, tail, head, recent, pairs);
+        backward_sequence(k, v, c, n, weight[i], b, alpha, inverse, NULL, NULL, recent, pairs);
         for (int j = 0; j < c->k; j++) first[j] += b[j];
     }
 }
 
 /* densities (rows, width) become responsibilities; -1: no memory. */
 EM_CLONES int forward_backward_f64(many_sequences s, int k, const double *transmat, const double *weight,
-                                   const double *tail, double *density, double *head, double *log_likelihood,
-                                   unsigned char *unsafe, double *first, double *pairs) {
+                                   double *density, double *log_likelihood, unsigned char *unsafe, double *first,
+                                   double *pairs) {
     chain c;
     if (open_chain(&c, k, transmat, 0.0)) return -1;
     const ptrdiff_t longest = longest_of(&s);
     const size_t width = c.width, rows = (longest + LANES - 1) / LANES * LANES;
-    double *alpha = aligned_doubles(longest * width + rows + width * (STEPS + 3) + width * width);
+    double *alpha = aligned_doubles(longest * width + rows + width * (STEPS + 4) + width * width);
     if (!alpha) {
         free(c.moves);
         return -1;
     }
-    double *inverse = alpha + longest * width, *recent = inverse + rows + width;
+    double *inverse = alpha + longest * width, *recent = inverse + rows + 2 * width;
     double *sums = recent + (STEPS + 2) * width;
     memset(sums, 0, width * width * sizeof(double));
-    if (c.guarded) {
-        WITH_STATES(k, smooth_all, 1, &s, &c, weight, tail, density, alpha, inverse, recent, head, log_likelihood,
-                    unsafe, first, sums)
-    } else {
-        WITH_STATES(k, smooth_all, 0, &s, &c, weight, tail, density, alpha, inverse, recent, head, log_likelihood,
-                    unsafe, first, sums)
-    }
+    WITH_STATES(k, smooth_all, &s, &c, weight, density, alpha, inverse, recent, log_likelihood, unsafe, first,
+                sums)
     for (int i = 0; i < k; i++)
         for (int j = 0; j < k; j++) pairs[i * k + j] += sums[i * width + j] * transmat[i * k + j];
     free(alpha);
@@ -305,14 +299,56 @@ EM_CLONES int forward_backward_f64(many_sequences s, int k, const double *transm
     return 0;
 }
 
-EM_INLINE void filter_all(const int k, const int v, const int guarded, const many_sequences *s, const chain *c,
+EM_INLINE void forward_rows(const int k, const int v, ptrdiff_t n, const chain *c,
+                            const double *density, const double *entry, double *alpha, double *inverse,
+                            double *log_likelihood) {
+    *log_likelihood = forward_sequence(k, v, c, n, density, entry, alpha, inverse);
+}
+
+/* One sequence, or a block of one, forwards: see forward_sequence; inverse has room for (n rounded up + width). */
+EM_CLONES int forward_f64(ptrdiff_t n, int k, const double *transmat, const double *density, const double *entry,
+                          double *alpha, double *inverse, double *log_likelihood) {
+    chain c;
+    if (open_chain(&c, k, transmat, 0.0)) return -1;
+    WITH_STATES(k, forward_rows, n, &c, density, entry, alpha, inverse, log_likelihood)
+    free(c.moves);
+    return 0;
+}
+
+EM_INLINE void backward_rows(const int k, const int v, ptrdiff_t n, const chain *c, double weight,
+                             const double *tail, double *density, const double *alpha, const double *inverse,
+                             double *head, double *recent, double *pairs) {
+    backward_sequence(k, v, c, n, weight, density, alpha, inverse, tail, head, recent, pairs);
+}
+
+/* And backwards, from what forward_f64 gave; densities become responsibilities. */
+EM_CLONES int backward_f64(ptrdiff_t n, int k, const double *transmat, double weight, const double *tail,
+                           double *density, const double *alpha, const double *inverse, double *head, double *pairs) {
+    chain c;
+    if (open_chain(&c, k, transmat, 0.0)) return -1;
+    const size_t width = c.width;
+    double *recent = aligned_doubles(width * (STEPS + 2) + width * width);
+    if (!recent) {
+        free(c.moves);
+        return -1;
+    }
+    double *sums = recent + (STEPS + 2) * width;
+    memset(sums, 0, width * width * sizeof(double));
+    WITH_STATES(k, backward_rows, n, &c, weight, tail, density, alpha, inverse, head, recent, sums)
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < k; j++) pairs[i * k + j] += sums[i * width + j] * transmat[i * k + j];
+    free(recent);
+    free(c.moves);
+    return 0;
+}
+
+EM_INLINE void filter_all(const int k, const int v, const many_sequences *s, const chain *c,
                           const double *density, double *filtered, double *normaliser, double *room,
                           unsigned char *unsafe) {
     for (ptrdiff_t i = 0; i < s->n; i++) {
         const ptrdiff_t start = s->starts[i], n = s->starts[i + 1] - start;
         double *out = filtered + start * v * LANES;
-        const double scaled = forward_sequence(k, v, guarded, n, density + start * v * LANES, s->entry, c->moves, out,
-                                               room);
+        const double scaled = forward_sequence(k, v, c, n, density + start * v * LANES, s->entry, out, room);
         unsafe[i] = scaled != scaled;
         for (ptrdiff_t t = 0; t < n && !unsafe[i]; t++) {
             normaliser[start + t] = 1.0 / room[t];
@@ -328,16 +364,12 @@ EM_CLONES int filter_f64(many_sequences s, int k, const double *transmat, const 
     chain c;
     if (open_chain(&c, k, transmat, 0.0)) return -1;
     const ptrdiff_t longest = longest_of(&s);
-    double *room = aligned_doubles((longest + LANES - 1) / LANES * LANES + c.width);
+    double *room = aligned_doubles(longest + LANES + c.width);
     if (!room) {
         free(c.moves);
         return -1;
     }
-    if (c.guarded) {
-        WITH_STATES(k, filter_all, 1, &s, &c, density, filtered, normaliser, room, unsafe)
-    } else {
-        WITH_STATES(k, filter_all, 0, &s, &c, density, filtered, normaliser, room, unsafe)
-    }
+    WITH_STATES(k, filter_all, &s, &c, density, filtered, normaliser, room, unsafe)
     free(room);
     free(c.moves);
     return 0;

@@ -14,11 +14,20 @@ def forward_backward(
     weight: _Double,
     entry: _Double,
     transmat: _Double,
-    tail: _Double | None,
-    head: _Double,
     log_likelihood: _Double,
     unsafe: _Flags,
     first: _Double,
+    pairs: _Double,
+) -> None: ...
+def forward(density: _Double, entry: _Double, transmat: _Double, alpha: _Double, inverse: _Double) -> float: ...
+def backward(
+    density: _Double,
+    alpha: _Double,
+    inverse: _Double,
+    weight: float,
+    transmat: _Double,
+    tail: _Double | None,
+    head: _Double,
     pairs: _Double,
 ) -> None: ...
 def filter_rows(

@@ -16,8 +16,12 @@ cdef extern from "_markov.h" nogil:
 
     int width_of(int k)
     int forward_backward_f64(many_sequences s, int k, const double *transmat, const double *weight,
-                             const double *tail, double *density, double *head, double *log_likelihood,
-                             unsigned char *unsafe, double *first, double *pairs)
+                             double *density, double *log_likelihood, unsigned char *unsafe, double *first,
+                             double *pairs)
+    int forward_f64(ptrdiff_t n, int k, const double *transmat, const double *density, const double *entry,
+                    double *alpha, double *inverse, double *log_likelihood)
+    int backward_f64(ptrdiff_t n, int k, const double *transmat, double weight, const double *tail, double *density,
+                     const double *alpha, const double *inverse, double *head, double *pairs)
     int filter_f64(many_sequences s, int k, const double *transmat, const double *density, double *filtered,
                    double *normaliser, unsigned char *unsafe)
     void scale_rows_f64(ptrdiff_t n, int k, const double *log_density, double *density, double *log_scale)
@@ -70,29 +74,54 @@ def scale_rows(const double[:, ::1] log_density, double[:, ::1] density, double[
 
 
 def forward_backward(double[:, ::1] density, const double[::1] log_scale, const ptrdiff_t[::1] starts,
-                     const double[::1] weight, const double[::1] entry, const double[:, ::1] transmat, tail,
-                     double[::1] head, double[::1] log_likelihood, unsigned char[::1] unsafe, double[::1] first,
-                     double[:, ::1] pairs):
-    cdef int k = transmat.shape[0], width = width_of(k), status
+                     const double[::1] weight, const double[::1] entry, const double[:, ::1] transmat,
+                     double[::1] log_likelihood, unsigned char[::1] unsafe, double[::1] first, double[:, ::1] pairs):
+    cdef int k = transmat.shape[0], status
     cdef many_sequences s
-    cdef const double[::1] message
-    cdef const double *after = NULL
     check_starts(starts, density.shape[0])
     s.n = starts.shape[0] - 1
     check_shapes(transmat.shape[1] == k == first.shape[0] == pairs.shape[0] == pairs.shape[1]
-                 and density.shape[1] == width == entry.shape[0] == head.shape[0]
-                 and log_scale.shape[0] == density.shape[0]
+                 and density.shape[1] == width_of(k) == entry.shape[0] and log_scale.shape[0] == density.shape[0]
                  and weight.shape[0] == s.n == log_likelihood.shape[0] == unsafe.shape[0])
-    if tail is not None:
-        message = tail
-        check_shapes(message.shape[0] == width and s.n == 1)
-        after = &message[0]
     if s.n == 0:
         return
     s.starts, s.log_scale, s.entry = &starts[0], &log_scale[0], &entry[0]
     with nogil:
-        status = forward_backward_f64(s, k, &transmat[0, 0], &weight[0], after, &density[0, 0], &head[0],
-                                      &log_likelihood[0], &unsafe[0], &first[0], &pairs[0, 0])
+        status = forward_backward_f64(s, k, &transmat[0, 0], &weight[0], &density[0, 0], &log_likelihood[0],
+                                      &unsafe[0], &first[0], &pairs[0, 0])
+    check_memory(2 * status)
+
+
+def forward(const double[:, ::1] density, const double[::1] entry, const double[:, ::1] transmat,
+            double[:, ::1] alpha, double[::1] inverse):
+    cdef int k = transmat.shape[0], width = width_of(k), status
+    cdef ptrdiff_t n = density.shape[0]
+    cdef double log_likelihood = 0.0
+    check_shapes(transmat.shape[1] == k and density.shape[1] == width == entry.shape[0] == alpha.shape[1] and n >= 1
+                 and alpha.shape[0] == n and inverse.shape[0] >= n + 4 + width)
+    with nogil:
+        status = forward_f64(n, k, &transmat[0, 0], &density[0, 0], &entry[0], &alpha[0, 0], &inverse[0],
+                             &log_likelihood)
+    check_memory(2 * status)
+    return log_likelihood
+
+
+def backward(double[:, ::1] density, const double[:, ::1] alpha, const double[::1] inverse, double weight,
+             const double[:, ::1] transmat, tail, double[::1] head, double[:, ::1] pairs):
+    cdef int k = transmat.shape[0], width = width_of(k), status
+    cdef ptrdiff_t n = density.shape[0]
+    cdef const double[::1] message
+    cdef const double *after = NULL
+    check_shapes(transmat.shape[1] == k == pairs.shape[0] == pairs.shape[1]
+                 and density.shape[1] == width == head.shape[0] == alpha.shape[1] and n >= 1
+                 and alpha.shape[0] == n and inverse.shape[0] >= n)
+    if tail is not None:
+        message = tail
+        check_shapes(message.shape[0] == width)
+        after = &message[0]
+    with nogil:
+        status = backward_f64(n, k, &transmat[0, 0], weight, after, &density[0, 0], &alpha[0, 0], &inverse[0],
+                              &head[0], &pairs[0, 0])
     check_memory(2 * status)
 
 

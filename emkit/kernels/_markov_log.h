@@ -58,6 +58,19 @@ EM_CLONES ptrdiff_t log_filter_f64(ptrdiff_t n_sequences, const ptrdiff_t *start
     return impossible;
 }
 
+/* sums[a, b] += weight exp(before[a] + moves[a, b] + message[b]) */
+EM_INLINE void add_log_outer(const chain *c, double weight, const double *before, const double *message,
+                             double *sums) {
+    for (int a = 0; a < c->k; a++) {
+        if (before[a] == -INFINITY) continue;
+        for (int b = 0; b < c->width; b += LANES) {
+            const VEC joint = before[a] + load(c->moves + a * c->width + b) + load(message + b);
+            double *sum = sums + (size_t)a * c->width + b;
+            store(sum, load(sum) + weight * exp_nonpositive_f64(joint));
+        }
+    }
+}
+
 /* From log_alpha of log_filter_f64: log_alpha becomes the responsibilities times weight, pairs (k, k) and first (k) get
  * their sums. -2: no memory. */
 EM_CLONES int log_smooth_f64(ptrdiff_t n_sequences, const ptrdiff_t *starts, int k, const double *weight,
@@ -66,29 +79,30 @@ EM_CLONES int log_smooth_f64(ptrdiff_t n_sequences, const ptrdiff_t *starts, int
     chain c;
     if (open_chain(&c, k, log_transmat, -INFINITY)) return -2;
     const int width = c.width;
-    double *log_beta = aligned_doubles(2 * (size_t)width);
+    double *log_beta = aligned_doubles((2 + (size_t)width) * width);
     if (!log_beta) {
         free(c.moves);
         return -2;
     }
-    double *message = log_beta + width;
+    double *message = log_beta + width, *sums = message + width;
+    memset(sums, 0, (size_t)width * width * sizeof(double));
     for (ptrdiff_t i = 0; i < n_sequences; i++) {
         for (int j = 0; j < width; j++) log_beta[j] = message[j] = j < k ? 0.0 : -INFINITY;
         for (ptrdiff_t t = starts[i + 1] - 1; t >= starts[i]; t--) {
             double *state = log_alpha + t * width;
-            for (int j = 0; j < k; j++) message[j] = log_density[t * k + j] + log_beta[j] - log_normaliser[t];
-            for (int j = 0; j < width; j++) state[j] = j < k ? weight[i] * exp(state[j] + log_beta[j]) : 0.0;
-            if (t == starts[i]) {
-                for (int j = 0; j < k; j++) first[j] += state[j];
-                break;
-            }
-            const double *before = state - width;
-            for (int a = 0; a < k; a++)
-                for (int b = 0; b < k; b++)
-                    pairs[a * k + b] += weight[i] * exp(before[a] + log_transmat[a * k + b] + message[b]);
+            double total = 0.0; /* 1 but for rounding, which must not build up over the rows */
+            for (int j = 0; j < width; j++) total += state[j] = j < k ? exp(state[j] + log_beta[j]) : 0.0;
+            const double drift = log_normaliser[t] + log(total);
+            for (int j = 0; j < k; j++) message[j] = log_density[t * k + j] + log_beta[j] - drift;
+            for (int j = 0; j < k; j++) state[j] *= weight[i] / total;
+            if (t == starts[i]) break;
+            add_log_outer(&c, weight[i], state - width, message, sums);
             log_propagate(k, width / LANES, message, c.back, log_beta);
         }
+        for (int j = 0; j < k; j++) first[j] += log_alpha[starts[i] * width + j];
     }
+    for (int a = 0; a < k; a++)
+        for (int b = 0; b < k; b++) pairs[a * k + b] += sums[a * width + b];
     free(log_beta);
     free(c.moves);
     return 0;

@@ -27,29 +27,36 @@ EM_INLINE void most_many(int k, int v, const double *x, const double *m, VEC *be
     }
 }
 
-static int first_of_most(int k, const double *x, const double *moves) {
-    int best = 0;
-    for (int i = 1; i < k; i++)
-        if (x[i] + moves[i] > x[best] + moves[best]) best = i;
-    return best;
+/* The first i with the largest x[i] + m[i], among LANES v. */
+EM_INLINE int first_of_most(const int v, const double *x, const double *m) {
+    VEC top = load(x) + load(m), place = {0};
+    for (int a = 1; a < v; a++) top = larger_f64(top, load(x + a * LANES) + load(m + a * LANES));
+    double largest = top[0];
+    for (int i = 1; i < LANES; i++) largest = top[i] > largest ? top[i] : largest;
+    for (int i = 0; i < LANES; i++) place[i] = -i;
+    VEC first = splat_f64(-INFINITY); /* the negative of the index, so that the largest is the first */
+    for (int a = 0; a < v; a++) {
+        const IVEC equal = (IVEC)(load(x + a * LANES) + load(m + a * LANES) == splat_f64(largest));
+        const VEC here = (VEC)(((IVEC)(place - (double)(a * LANES)) & equal) | ((IVEC)splat_f64(-INFINITY) & ~equal));
+        first = larger_f64(first, here);
+    }
+    double negative = first[0];
+    for (int i = 1; i < LANES; i++) negative = first[i] > negative ? first[i] : negative;
+    return (int)-negative;
 }
 
 /* The first of equals at each step back. */
-EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, const double *log_density, const double *log_entry,
-                           const chain *c, double *value, ptrdiff_t *path) {
+EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, const double *log_density, int is_end,
+                           const double *log_entry, const chain *c, double *value, ptrdiff_t *path) {
     VEC few[FEW];
     VEC *best = v <= FEW ? few : (VEC *)(value + n * v * LANES);
+    for (int a = 0; a < v; a++) best[a] = load(log_entry + a * LANES);
     for (ptrdiff_t t = 0; t < n; t++) {
         double *out = value + t * v * LANES;
-        const double *row = log_density + t * c->k;
-        if (t) {
-            if (v <= FEW) most_few(k, v, out - v * LANES, c->moves, best);
-            else most_many(k, v, out - v * LANES, c->moves, best);
-            for (int a = 0; a < v; a++) store(out + a * LANES, best[a]);
-        } else {
-            memcpy(out, log_entry, (size_t)v * LANES * sizeof(double));
-        }
-        for (int j = 0; j < c->k; j++) out[j] += row[j];
+        if (t && v <= FEW) most_few(k, v, out - v * LANES, c->moves, best);
+        else if (t) most_many(k, v, out - v * LANES, c->moves, best);
+        for (int a = 0; a < v; a++)
+            store(out + a * LANES, best[a] + padded(log_density + t * c->k, c->k, a, is_end && t + 1 == n));
     }
     const double *last = value + (n - 1) * v * LANES;
     int state = 0;
@@ -57,7 +64,7 @@ EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, const double *
         if (last[j] > last[state]) state = j;
     path[n - 1] = state;
     for (ptrdiff_t t = n - 2; t >= 0; t--)
-        path[t] = state = first_of_most(c->k, value + t * v * LANES, c->back + (size_t)state * v * LANES);
+        path[t] = state = first_of_most(v, value + t * v * LANES, c->back + (size_t)state * v * LANES);
     return last[path[n - 1]];
 }
 
@@ -65,8 +72,8 @@ EM_INLINE void best_paths(const int k, const int v, ptrdiff_t n_sequences, const
                           const double *log_density, const double *log_entry, const chain *c, double *value,
                           ptrdiff_t *path, double *log_probability) {
     for (ptrdiff_t i = 0; i < n_sequences; i++)
-        log_probability[i] = best_path(k, v, starts[i + 1] - starts[i], log_density + starts[i] * c->k, log_entry, c,
-                                       value, path + starts[i]);
+        log_probability[i] = best_path(k, v, starts[i + 1] - starts[i], log_density + starts[i] * c->k,
+                                       i + 1 == n_sequences, log_entry, c, value, path + starts[i]);
 }
 
 /* -2: no memory */

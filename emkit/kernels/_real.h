@@ -37,14 +37,15 @@ EM_INLINE VEC NAME(load)(const REAL *p) { return *(const VEC *)p; }
 EM_INLINE void NAME(store)(REAL *p, VEC v) { *(VEC *)p = v; }
 EM_INLINE VEC NAME(splat)(REAL a) { return (VEC){0} + a; }
 
-/* Written out, each becomes one instruction. For NaN both give b. */
+/* A comparison and a blend. Loops over the lanes would be one instruction, but are taken apart where they are inlined
+ * into unrolled code. For NaN both give b. */
 EM_INLINE VEC NAME(smaller)(VEC a, VEC b) {
-    for (int i = 0; i < LANES; i++) a[i] = a[i] < b[i] ? a[i] : b[i];
-    return a;
+    const IVEC first = (IVEC)(a < b);
+    return (VEC)((first & (IVEC)a) | (~first & (IVEC)b));
 }
 EM_INLINE VEC NAME(larger)(VEC a, VEC b) {
-    for (int i = 0; i < LANES; i++) a[i] = a[i] > b[i] ? a[i] : b[i];
-    return a;
+    const IVEC first = (IVEC)(a > b);
+    return (VEC)((first & (IVEC)a) | (~first & (IVEC)b));
 }
 
 EM_INLINE REAL NAME(add_lanes)(VEC v) {

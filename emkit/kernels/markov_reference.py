@@ -64,8 +64,6 @@ def forward_backward(
     weight: Double,
     entry: Double,
     transmat: Double,
-    tail: Double | None,
-    head: Double,
     log_likelihood: Double,
     unsafe: Flags,
     first: Double,
@@ -91,16 +89,8 @@ def forward_backward(
         :math:`\pi`.
     transmat : float64 (k, k)
         A.
-    tail : float64 (width,) or None
-        For one sequence alone, of which the rows are only a part (a block): the message :math:`b_{T+1}(j)
-        \beta_{T+1}(j)` of the row after the last, which is the `head` of the next block. None if there is none: then
-        :math:`\beta_T = 1`. The transition into the next block is counted in this one. `entry` of a block that is not
-        the first is the distribution of the state at its first row given all earlier rows.
-    head : float64 (width,)
-        Overwritten by the message :math:`b_1(j) \beta_1(j)` of the first row of the last sequence that is not unsafe,
-        such that its sum with the weights `entry` is 1. Without meaning in states that are impossible at that row.
     log_likelihood : float64 (s,)
-        Overwritten by log L, without the weight; of a block, that of its own rows given those before.
+        Overwritten by log L, without the weight.
     unsafe : uint8 (s,)
         Overwritten: 1 for sequences whose probabilities leave the range of doubles, else 0. For these nothing is added,
         and their rows of `density` and their log-likelihood have no meaning. The kernel sets it if the scaled density
@@ -117,21 +107,92 @@ def forward_backward(
         log_b = _log(density[rows, :k])
         log_alpha = _forward(log_b, _log(entry[:k]), log_moves)
         log_beta = np.zeros_like(log_b)
-        if tail is not None:
-            log_beta[-1] = _log_sum(log_moves + _log(tail[:k]), axis=1)
         for t in range(len(log_b) - 2, -1, -1):
             log_beta[t] = _log_sum(log_moves + log_b[t + 1] + log_beta[t + 1], axis=1)
-        seen = _log_sum(log_alpha[-1])  # a tail is such that this is log L with it, too
+        seen = _log_sum(log_alpha[-1])
         joint = log_alpha[:-1, :, np.newaxis] + log_moves + (log_b[1:] + log_beta[1:])[:, np.newaxis]
         pairs += weight[i] * np.exp(joint - seen).sum(axis=0)
-        if tail is not None:
-            pairs += weight[i] * np.exp(log_alpha[-1][:, np.newaxis] + log_moves + _log(tail[:k]) - seen)
         density[rows, :k] = weight[i] * np.exp(log_alpha + log_beta - seen)
         first += density[rows.start, :k]
-        head[:] = 0.0
-        head[:k] = np.exp(log_b[0] + log_beta[0] - seen)
         log_likelihood[i] = seen + log_scale[rows].sum()
         unsafe[i] = 0
+
+
+def forward(density: Double, entry: Double, transmat: Double, alpha: Double, inverse: Double) -> float:
+    r"""The way forward over one sequence, or over a block of one.
+
+    .. math:: inverse_t^{-1} = p(x_t | x_1, ..., x_{t-1}),
+       \quad alpha_{tj} = inverse_t^{-1} p(s_t = j | x_1, ..., x_t)
+
+    Parameters
+    ----------
+    density : float64 (n, width)
+        Over whatever scale of the row; `inverse` has its reciprocal. Read only.
+    entry : float64 (width,)
+        Of a block that is not the first: the distribution of the state at its first row given all earlier rows.
+    transmat : float64 (k, k)
+    alpha : float64 (n, width)
+        Overwritten.
+    inverse : float64 (n + 4 + width,) or more
+        The first n are overwritten; the others are room for the kernel.
+
+    Returns
+    -------
+    float
+        Sum of the logs of the normalisers; NaN where `forward_backward` would set `unsafe`, which the twin does not.
+    """
+    n, k = len(density), len(transmat)
+    normaliser, unsafe = np.empty(n), np.empty(1, np.uint8)
+    filter_rows(density, np.array([0, n]), entry, transmat, alpha, normaliser, unsafe)
+    alpha[:, :k] *= normaliser[:, np.newaxis]
+    inverse[:n] = 1 / normaliser
+    return float(np.log(normaliser).sum())
+
+
+def backward(
+    density: Double,
+    alpha: Double,
+    inverse: Double,
+    weight: float,
+    transmat: Double,
+    tail: Double | None,
+    head: Double,
+    pairs: Double,
+) -> None:
+    r"""The way back, from what `forward` gave.
+
+    With :math:`\beta_T = 1`, or A tail, it is :math:`head_t = density_t \beta_t inverse_t`,
+    :math:`\beta_{t-1} = A head_t`, and the statistics are those of `forward_backward`.
+
+    Parameters
+    ----------
+    density : float64 (n, width)
+        Overwritten by the responsibilities times weight.
+    alpha, inverse
+        As `forward` left them.
+    weight : float
+    transmat : float64 (k, k)
+    tail : float64 (width,) or None
+        The `head` of the block that follows; None if there is none. The transition to it is counted here.
+    head : float64 (width,)
+        Overwritten by that of the first row. Without meaning in states that are impossible there.
+    pairs : float64 (k, k)
+        Added to.
+    """
+    n, k = len(density), len(transmat)
+    filtered = alpha[:, :k] * inverse[:n, np.newaxis]
+    beta = np.ones(k)
+    if tail is not None:
+        beta = transmat @ tail[:k]
+        pairs += weight * np.outer(filtered[-1], tail[:k]) * transmat
+    for t in reversed(range(n)):
+        message = density[t, :k] * beta * inverse[t]
+        density[t, :k] = weight * filtered[t] * beta
+        if t:
+            pairs += weight * np.outer(filtered[t - 1], message) * transmat
+            beta = transmat @ message
+    head[:] = 0.0
+    head[:k] = message
 
 
 def filter_rows(

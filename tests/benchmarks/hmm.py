@@ -2,9 +2,9 @@
 
     python tests/benchmarks/hmm.py [--only TEXT] [--repeat N] [--json FILE]
 
-Steps: the same start and number of steps, no acceleration, no priors, and the same log-likelihood; the time is that of
-a fit with eleven steps less that of a fit with one, over ten. Then one call of decode, score and predict_proba each with
-those parameters. Times are processor times, the least of some fits in some processes, each with one BLAS thread.
+Steps: the same start and number of steps, no acceleration, no priors, and the same log-likelihood; the time is that
+of a fit with eleven steps less that of a fit with one, over ten. Then one call each of decode, score and predict_proba
+with those parameters. Times are processor times, the least of some fits in some processes, one BLAS thread each.
 """
 
 from __future__ import annotations
