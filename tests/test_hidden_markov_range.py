@@ -11,7 +11,6 @@ from scipy.stats import bernoulli, norm
 
 from emkit import EMHiddenMarkov
 from emkit.families.base import log
-from emkit.hidden_markov import model as model_module
 from emkit.hidden_markov import smoothing
 from emkit.hidden_markov.fitting import fitted_model
 from emkit.hidden_markov.reading import as_sequences, read
@@ -247,12 +246,12 @@ def both_ways(p, monkeypatch, block, keep, labelled, sequence=None):
     chunk = as_sequences(table)
     whole = model.e_step(params, chunk)
     calls = []
-    monkeypatch.setattr(model_module, "LONG", 2)
+    monkeypatch.setattr(smoothing, "LONG", 2)
     monkeypatch.setattr(smoothing, "LEAST_BLOCK", block)
     monkeypatch.setattr(smoothing.math, "isqrt", lambda n: 1)
     monkeypatch.setattr(smoothing, "KEPT_BYTES", 10**9 if keep else 0)
-    in_logs = model_module.smoothed_in_logs
-    monkeypatch.setattr(model_module, "smoothed_in_logs", lambda *a: calls.append(1) or in_logs(*a))
+    in_logs = smoothing.smoothed_in_logs
+    monkeypatch.setattr(smoothing, "smoothed_in_logs", lambda *a: calls.append(1) or in_logs(*a))
     by_block = model.e_step(params, chunk)
     monkeypatch.undo()
     return whole, by_block, bool(calls)
@@ -308,7 +307,7 @@ def test_blocks_give_up_for_logarithms(monkeypatch, place):
 def test_a_fit_in_blocks_is_the_fit_of_the_whole(monkeypatch):
     p = problem("poisson", 2, lengths=(300,))
     fit = EMHiddenMarkov(2, emission="poisson", random_state=0, n_init=1).fit(p.X)
-    monkeypatch.setattr(model_module, "LONG", 2)
+    monkeypatch.setattr(smoothing, "LONG", 2)
     monkeypatch.setattr(smoothing, "LEAST_BLOCK", 8)
     by_block = EMHiddenMarkov(2, emission="poisson", random_state=0, n_init=1).fit(p.X)
     assert_allclose(by_block.objective_, fit.objective_, rtol=1e-10)

@@ -317,6 +317,17 @@ def test_ties_take_the_lowest_states(k):
     assert_agree(rounded.viterbi(kernels), rounded.viterbi(reference))
 
 
+@pytest.mark.parametrize("k", STATES)
+def test_the_way_forward_of_viterbi(k):
+    for n in (1, 2, 9):
+        p = problem(k, (n,), zeros=n % 2 == 0)
+        values = [p.padded(log(p.startprob), -np.inf) for _ in range(2)]
+        for module, value in zip((kernels, reference), values, strict=True):
+            module.viterbi_forward(p.log_density, log(p.transmat), value)
+        assert_allclose(*values, **CLOSE)
+        assert_allclose(values[0].max(), p.viterbi(reference)[1][0], **CLOSE)
+
+
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize("k", [1, 2, 3, 5, 9])
 def test_k_best(k, zeros):
@@ -388,6 +399,7 @@ CALLS = {
     "log_filter": [D((N, K)), STARTS, D(WIDTH), D((K, K)), D((N, WIDTH)), D(N)],
     "log_smooth": [D((N, K)), STARTS, D(2), D((K, K)), D(N), D((N, WIDTH)), D(K), D((K, K))],
     "viterbi": [D((N, K)), STARTS, D(WIDTH), D((K, K)), I(N), D(2)],
+    "viterbi_forward": [D((N, K)), D((K, K)), D(WIDTH)],
     "viterbi_k_best": [D((N, K)), D(WIDTH), D((K, K)), np.zeros((2, N), np.intp), D(2)],
     "sample_paths": [D((N, WIDTH)), D((K, K)), D((2, N)), D(K), np.zeros((2, N), np.intp)],
 }  # fmt: skip
@@ -400,6 +412,7 @@ WRONG = [
     if (name, place, axis) not in {("viterbi_k_best", 1, 0), ("sample_paths", 0, 1), ("backward", 2, 0)}  # or more
     if (name, place, axis, change) != ("scale_rows", 0, 1, 1)  # 6 states have the same width
     if (name, place, change) != ("forward", 4, 1)  # more room than needed
+    if (name, place, axis) != ("viterbi_forward", 0, 0)  # any number of rows
 ]
 
 

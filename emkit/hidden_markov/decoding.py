@@ -24,18 +24,39 @@ from ..kernels import _markov as kernels
 from .model import HiddenMarkovModel, HiddenMarkovParams
 from .sequences import Sequences
 from .smoothing import (
+    blocks,
     filtered,
     filtered_in_logs,
+    is_long,
     log,
     log_density,
     padded,
+    row_scores,
     scaled,
     smoothed_in_logs,
+    smoothed_pieces,
 )
+
+# A long path is found by blocks, which takes the way forward twice, where that costs less than fresh memory for all
+# values, or where there would be too much of it.
+FEW_STATES = 16
+MANY_ROWS = 200_000
 
 
 class Forecast(NamedTuple):
-    """See :meth:`EMHiddenMarkov.forecast`."""
+    """What comes after the end of each sequence; see `EMHiddenMarkov.forecast`.
+
+    Attributes
+    ----------
+    sequence_id : list
+        Of length n_sequences.
+    state_proba : ndarray of shape (n_sequences, steps, n_components)
+        Probabilities of the states.
+    mean, variance : ndarray of shape (n_sequences, steps, n_features)
+        Of the rows; of a categorical column, those of the symbol's number.
+    symbol_proba : list of ndarray of shape (n_sequences, steps, n_symbols)
+        Probabilities of the symbols of each categorical column; empty for other emissions.
+    """
 
     sequence_id: list[Hashable]
     state_proba: np.ndarray  # (n_sequences, steps, K)
@@ -44,13 +65,51 @@ class Forecast(NamedTuple):
     symbol_proba: list[np.ndarray]  # for each categorical column (n_sequences, steps, n_symbols)
 
 
+def posterior(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> np.ndarray:
+    """Probability of each state given the whole sequence, (n, k)."""
+    proba = np.empty((len(chunk.rows), len(params.startprob)))
+    for start, piece, result in smoothed_pieces(model, params, chunk):
+        proba[start : start + len(piece.rows)] = result.resp
+    return proba
+
+
 def best_path(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Log probability (s,) and states (n,) of the most probable path of each sequence ([1]_)."""
+    if is_long(chunk) and (len(params.startprob) <= FEW_STATES or len(chunk.rows) > MANY_ROWS):
+        return _best_long_path(model, params, chunk)
     density = log_density(model, params, chunk)
     path, log_probability = np.empty(len(density), np.intp), np.empty(len(chunk))
     entry = padded(log(params.startprob), -np.inf)
     kernels.viterbi(density, chunk.starts, entry, log(params.transmat), path, log_probability)
     if not (log_probability > -np.inf).all():
+        filtered(model, params, chunk)  # names the row
+    return log_probability, path
+
+
+def _best_long_path(
+    model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same by blocks: forward for the values at their borders, then back, each block given the state after it."""
+    k, moves = len(params.startprob), log(params.transmat)
+    entry = padded(log(params.startprob), -np.inf)
+    pieces = blocks(chunk)
+    entries = []
+    for piece in pieces:
+        entries.append(entry)
+        value = entry.copy()
+        kernels.viterbi_forward(log_density(model, params, piece), moves, value)
+        entry = padded((value[:k, None] + moves).max(axis=0), -np.inf)
+    path, one = np.empty(len(chunk.rows), np.intp), np.empty(1)
+    end = len(path)
+    for piece, entry in zip(reversed(pieces), reversed(entries), strict=True):
+        density = log_density(model, params, piece)
+        if end < len(path):
+            density[-1] += moves[:, path[end]]
+        place = slice(end - len(density), end)
+        kernels.viterbi(density, piece.starts, entry, moves, path[place], one)
+        end = place.start
+    log_probability = value[:k].max(keepdims=True)
+    if not log_probability[0] > -np.inf:
         filtered(model, params, chunk)  # names the row
     return log_probability, path
 
@@ -158,6 +217,11 @@ def drawn_sequence(
     return model.family.sample(params.emission, states, rng), states
 
 
+def last_states(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> np.ndarray:
+    """Probabilities of the states at the end of each sequence, (s, k)."""
+    return filtered(model, params, chunk).proba[chunk.starts[1:] - 1]
+
+
 def forecast(
     model: HiddenMarkovModel, params: HiddenMarkovParams, ids: list[Hashable], last: np.ndarray, steps: int
 ) -> Forecast:
@@ -192,4 +256,4 @@ def path_entropy(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Se
 
 def log_likelihood(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> float:
     """Weighted sum over the sequences."""
-    return float(chunk.rows.weight @ filtered(model, params, chunk).log_normaliser)
+    return float(chunk.rows.weight @ row_scores(model, params, chunk))

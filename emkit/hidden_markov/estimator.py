@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -17,7 +18,7 @@ from . import decoding, errors
 from .fitting import COUNTED, by_chunk, chunk_rows, fit, fitted_model, takes_only
 from .reading import as_sequences, holds_sequences, is_many, read, to_row_order
 from .sequences import split
-from .smoothing import filtered, smoothed
+from .smoothing import filtered, row_scores
 
 WITH_ID = MappingProxyType({"sequence_id": True})
 
@@ -307,10 +308,12 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         model.family.check_rows(table.X)
         return model, params
 
-    def _by_chunk(self, function, table):
-        """``function(model, params, chunk)`` for each chunk, which gives a tuple of arrays; these joined."""
-        results = by_chunk(function, *self._model_for(table), table)
-        return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
+    def _by_row(self, function, table, *shape, dtype=np.float64):
+        """``function(model, params, chunk)`` gives a value of a shape for each row; these in the order of rows."""
+        out = np.empty((len(table.X), *shape), dtype)
+        for place, values in by_chunk(function, *self._model_for(table), table):
+            out[place.rows] = values
+        return to_row_order(out, table)
 
     def score_samples(self, X, *, sequence_id=None, lengths=None):
         """Log-likelihood of each row given the rows before it in its sequence.
@@ -328,8 +331,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             log p(x_t | x_1, ..., x_t-1), natural log; their sum is the log-likelihood. 0 for a missing row.
         """
         table = self._table(X, sequence_id, lengths)
-        (scores,) = self._by_chunk(lambda *chunk: (filtered(*chunk).log_normaliser,), table)
-        return to_row_order(scores, table)
+        return self._by_row(row_scores, table)
 
     def score(self, X, y=None, *, sequence_id=None, sample_weight=None, lengths=None):
         """Mean log-likelihood of the rows.
@@ -370,8 +372,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Rows sum to one.
         """
         table = self._table(X, sequence_id, lengths)
-        (proba,) = self._by_chunk(lambda *chunk: (smoothed(*chunk).resp,), table)
-        return to_row_order(proba / proba.sum(axis=1, keepdims=True), table)
+        return self._by_row(decoding.posterior, table, len(self.startprob_))
 
     def predict_proba_filtered(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state for each row given this row and those before it: nothing of the future.
@@ -389,8 +390,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Rows sum to one.
         """
         table = self._table(X, sequence_id, lengths)
-        (proba,) = self._by_chunk(lambda *chunk: (filtered(*chunk).proba,), table)
-        return to_row_order(proba / proba.sum(axis=1, keepdims=True), table)
+        return self._by_row(lambda *chunk: filtered(*chunk).proba, table, len(self.startprob_))
 
     def predict_proba_lagged(self, X, *, lag, sequence_id=None, lengths=None):
         """Probability of each state for each row given the rows up to `lag` later: a delay for a surer answer.
@@ -411,8 +411,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """
         check_integer("lag", lag, 0)
         table = self._table(X, sequence_id, lengths)
-        (proba,) = self._by_chunk(lambda *chunk: (decoding.lagged(*chunk, lag),), table)
-        return to_row_order(proba, table)
+        return self._by_row(lambda *chunk: decoding.lagged(*chunk, lag), table, len(self.startprob_))
 
     def predict(self, X, *, sequence_id=None, lengths=None):
         """State of each row, by `decoder`: on the most probable path, or the most probable one of the row.
@@ -451,8 +450,11 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Of equally probable paths, the one with the lowest states from the end on.
         """
         table = self._table(X, sequence_id, lengths)
-        log_probability, states = self._by_chunk(decoding.best_path, table)
-        return float(log_probability.sum()), to_row_order(states, table)
+        total, states = 0.0, np.empty(len(table.X), np.intp)
+        for place, (log_probability, path) in by_chunk(decoding.best_path, *self._model_for(table), table):
+            total += float(log_probability.sum())
+            states[place.rows] = path
+        return total, to_row_order(states, table)
 
     def decode_k_best(self, X, k, *, sequence_id=None, lengths=None):
         """The k most probable paths of each sequence (list Viterbi).
@@ -475,7 +477,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """
         check_integer("k", k, 1)
         table = self._table(X, sequence_id, lengths)
-        log_probability, states = self._by_chunk(lambda *chunk: decoding.best_paths(*chunk, k), table)
+        log_probability, states = np.empty((len(table.ids), k)), np.empty((len(table.X), k), np.intp)
+        for place, best in by_chunk(partial(decoding.best_paths, n_best=k), *self._model_for(table), table):
+            log_probability[place.sequences], states[place.rows] = best
         return log_probability.T, to_row_order(states, table).T
 
     def sample_paths(self, X, n_paths=1, *, sequence_id=None, lengths=None):
@@ -497,8 +501,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         check_integer("n_paths", n_paths, 1)
         rng = self._random_generator()
         table = self._table(X, sequence_id, lengths)
-        (states,) = self._by_chunk(lambda *chunk: (decoding.drawn_paths(*chunk, n_paths, rng),), table)
-        return to_row_order(states, table).T
+        return self._by_row(lambda *chunk: decoding.drawn_paths(*chunk, n_paths, rng), table, n_paths, dtype=np.intp).T
 
     def transform(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state as features, for a later step of a pipeline; the same as `predict_proba`.
@@ -559,8 +562,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         check_integer("steps", steps, 1)
         table = self._table(X, sequence_id, lengths)
         model, params = fitted_model(self)
-        (last,) = self._by_chunk(lambda m, p, chunk: (filtered(m, p, chunk).proba[chunk.starts[1:] - 1],), table)
-        return decoding.forecast(model, params, table.ids, last, steps)
+        last = [proba for _, proba in by_chunk(decoding.last_states, *self._model_for(table), table)]
+        return decoding.forecast(model, params, table.ids, np.concatenate(last), steps)
 
     def bic(self, X, *, sequence_id=None, sample_weight=None, lengths=None):
         """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
@@ -613,9 +616,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     def _posterior_entropy(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
         """Entropy of the paths of states given their sequences, natural log, weighted total."""
         table = self._table(X, sequence_id, lengths)
-        (entropy,) = self._by_chunk(lambda *chunk: (decoding.path_entropy(*chunk),), table)
+        entropy = self._by_row(decoding.path_entropy, table)
         weight = check_sample_weight(sample_weight, len(table.X), np.dtype(np.float64))
-        return float(entropy.sum() if weight is None else weight @ to_row_order(entropy, table))
+        return float(entropy.sum() if weight is None else weight @ entropy)
 
     def standard_errors(self, X, y=None, *, method="information", sequence_id=None, sample_weight=None, lengths=None):
         """Standard errors of the parameters, from the observed information of the log-likelihood.

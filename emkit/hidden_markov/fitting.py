@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     try:
         search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
     except ImpossibleRowError:
-        by_chunk(filtered, model, problem.draw(0, rng) if start is None else start, table)  # names the row
+        list(by_chunk(filtered, model, problem.draw(0, rng) if start is None else start, table))  # names the row
         raise
     best = search.best.result
     for name, value in published(model, best.params).items():
@@ -66,24 +66,31 @@ def chunk_rows(n_components: int) -> int:
     return CHUNK_ROWS // (1 + kernels.padded_width(n_components) // 9)
 
 
+class Place(NamedTuple):
+    """Where a chunk stands in the table: its grouped rows and its sequences."""
+
+    rows: slice
+    sequences: slice
+
+
 def by_chunk(
     function: Callable[[HiddenMarkovModel, HiddenMarkovParams, Sequences], Result],
     model: HiddenMarkovModel,
     params: HiddenMarkovParams,
     table: Table,
-) -> list[Result]:
+) -> Iterator[tuple[Place, Result]]:
     """The function of each chunk; an impossible row is named as the user counts."""
-    results: list[Result] = []
-    before = 0
+    row, sequence = 0, 0
     for chunk in split(as_sequences(table), chunk_rows(len(params.startprob))):
+        place = Place(slice(row, row + len(chunk.rows)), slice(sequence, sequence + len(chunk)))
         try:
-            results.append(function(model, params, chunk))
+            yield place, function(model, params, chunk)
         except ImpossibleRowError as error:
-            row = before + error.row
-            row = row if table.order is None else int(table.order[row])
-            raise ImpossibleRowError(_passed(row, table)) from None
-        before += len(chunk.rows)
-    return results
+            grouped = row + error.row
+            raise ImpossibleRowError(
+                _passed(grouped if table.order is None else int(table.order[grouped]), table)
+            ) from None
+        row, sequence = place.rows.stop, place.sequences.stop
 
 
 def _passed(row: int, table: Table) -> int:

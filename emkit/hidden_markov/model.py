@@ -22,7 +22,7 @@ from ..engine import Stats, UnusableStartError
 from ..families.base import Family, Sums
 from .chain import Chain
 from .sequences import Sequences
-from .smoothing import LONG, Smoothed, smoothed, smoothed_by_block, smoothed_in_logs
+from .smoothing import Smoothed, smoothed_pieces
 
 PARAMETERS = ("startprob", "transmat")
 
@@ -88,12 +88,8 @@ class HiddenMarkovModel:
 
     def e_step(self, params: HiddenMarkovParams, chunk: Sequences) -> HiddenMarkovStats:
         """Forward and backward ([2]_, equations 19 to 27 and 37), and the moments under the responsibilities."""
-        if len(chunk) == 1 and len(chunk.rows) >= LONG:
-            pieces = [self._stats(params, *piece) for piece in smoothed_by_block(self, params, chunk)]
-            if pieces:
-                return reduce(add, pieces)
-            return self._stats(params, chunk, smoothed_in_logs(self, params, chunk))
-        return self._stats(params, chunk, smoothed(self, params, chunk))
+        pieces = smoothed_pieces(self, params, chunk)
+        return reduce(add, (self._stats(params, piece, result) for _, piece, result in pieces))
 
     def _stats(self, params: HiddenMarkovParams, chunk: Sequences, result: Smoothed) -> HiddenMarkovStats:
         return HiddenMarkovStats(

@@ -97,19 +97,50 @@ def scaled(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequence
     return out
 
 
+def is_long(chunk: Sequences) -> bool:
+    """Whether the chunk is one sequence that is taken in blocks."""
+    return len(chunk) == 1 and len(chunk.rows) >= LONG
+
+
 def filtered(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> Filtered:
     """Each row given its past; O(n k^2) time."""
-    k = len(params.startprob)
-    density, log_scale = scaled(model, params, chunk)
-    normaliser, unsafe = np.zeros(len(chunk.rows)), np.zeros(len(chunk), np.uint8)
-    kernels.filter_rows(density, chunk.starts, padded(params.startprob), params.transmat, density, normaliser, unsafe)
-    result = Filtered(density[:, :k], log(np.where(np.isfinite(normaliser), normaliser, 0.0)) + log_scale, unsafe)
-    if unsafe.any():
-        place, part = _take(chunk, np.flatnonzero(unsafe))
-        _, log_proba, log_normaliser = filtered_in_logs(model, params, part, place)
-        result.proba[place] = np.exp(log_proba[:, :k])
+    result = Filtered(
+        np.empty((len(chunk.rows), len(params.startprob))), np.empty(len(chunk.rows)), np.zeros(len(chunk), np.uint8)
+    )
+    for place, proba, log_normaliser, unsafe in _filter(model, params, chunk):
+        result.proba[place] = proba
         result.log_normaliser[place] = log_normaliser
+        result.unsafe[:] |= unsafe
+    if result.unsafe.any():
+        rows, part = _take(chunk, np.flatnonzero(result.unsafe))
+        _, log_proba, log_normaliser = filtered_in_logs(model, params, part, rows)
+        result.proba[rows] = np.exp(log_proba[:, : result.proba.shape[1]])
+        result.log_normaliser[rows] = log_normaliser
     return result
+
+
+def row_scores(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> np.ndarray:
+    """log p(row | rows before) alone, (n,)."""
+    scores = np.empty(len(chunk.rows))
+    for place, _, log_normaliser, unsafe in _filter(model, params, chunk):
+        if unsafe.any():
+            return filtered(model, params, chunk).log_normaliser
+        scores[place] = log_normaliser
+    return scores
+
+
+def _filter(
+    model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows and `Filtered` of the chunk, or of each block of a long sequence; of unsafe sequences without meaning."""
+    k = len(params.startprob)
+    entry, start = padded(params.startprob), 0
+    for piece in blocks(chunk) if is_long(chunk) else [chunk]:
+        density, log_scale = scaled(model, params, piece)
+        normaliser, unsafe = np.zeros(len(density)), np.zeros(len(piece), np.uint8)
+        kernels.filter_rows(density, piece.starts, entry, params.transmat, density, normaliser, unsafe)
+        yield slice(start, start + len(density)), density[:, :k], log(normaliser) + log_scale, unsafe
+        entry, start = padded(density[-1, :k] @ params.transmat), start + len(density)
 
 
 def smoothed(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> Smoothed:
@@ -131,6 +162,20 @@ def smoothed(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequen
         result.first[:] += exact.first
         result.pairs[:] += exact.pairs
     return result
+
+
+def smoothed_pieces(
+    model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences
+) -> Iterator[tuple[int, Sequences, Smoothed]]:
+    """The same, as the pieces in which it is computed: where each begins, its rows, and their share of the sums."""
+    if not is_long(chunk):
+        yield 0, chunk, smoothed(model, params, chunk)
+        return
+    pieces = list(_forward_pass(model, params, chunk))
+    if any(np.isnan(piece.log_likelihood) for piece in pieces):
+        yield 0, chunk, smoothed_in_logs(model, params, chunk)
+    else:
+        yield from _backward_pass(model, params, pieces)
 
 
 def smoothed_in_logs(
@@ -180,46 +225,49 @@ def blocks(chunk: Sequences) -> list[Sequences]:
 class _Forward(NamedTuple):
     """What the way forward leaves of a block for the way back."""
 
-    density: np.ndarray  # (n, width)
-    alpha: np.ndarray  # (n, width): filtered probabilities times their normalisers
-    inverse: np.ndarray  # 1 / normalisers, and room
-    log_likelihood: float  # NaN where doubles do not suffice
+    start: int
+    piece: Sequences
+    entry: np.ndarray  # (width,): probabilities of the states at the first row given the rows before
+    log_likelihood: float  # of the rows given those before; NaN where doubles do not suffice
+    work: tuple[np.ndarray, np.ndarray, np.ndarray] | None  # see _forward; None where memory is to be spared
 
 
-def smoothed_by_block(
-    model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences
-) -> Iterator[tuple[Sequences, Smoothed]]:
-    """The same for one long sequence, block by block from the last to the first; only block 0 has `first`.
-
-    `log_likelihood` of a block is that of its rows given those before. Nothing is yielded if the sequence has to be
-    computed in logarithms.
-    """
+def _forward_pass(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences) -> Iterator[_Forward]:
+    """The blocks of one long sequence, from the first to the last."""
     k = len(params.startprob)
-    pieces = blocks(chunk)
     keeps = 2 * len(chunk.rows) * kernels.padded_width(k) * 8 <= KEPT_BYTES
-    entries: list[np.ndarray] = [padded(params.startprob)]
-    kept: list[_Forward | None] = []
-    for piece in pieces:
-        work = _forward(model, params, piece, entries[-1])
-        if np.isnan(work.log_likelihood):
+    entry, start = padded(params.startprob), 0
+    for piece in blocks(chunk):
+        (density, alpha, inverse), log_likelihood = _forward(model, params, piece, entry)
+        yield _Forward(start, piece, entry, log_likelihood, (density, alpha, inverse) if keeps else None)
+        if np.isnan(log_likelihood):
             return
-        last = work.alpha[-1, :k] * work.inverse[len(piece.rows) - 1]
-        entries.append(padded(last @ params.transmat))
-        kept.append(work if keeps else None)
-    tail = None
-    for index in reversed(range(len(pieces))):
-        piece = pieces[index]
-        density, alpha, inverse, log_likelihood = kept.pop() or _forward(model, params, piece, entries[index])
-        head, pairs = np.empty(density.shape[1]), np.zeros((k, k))
-        kernels.backward(density, alpha, inverse, piece.rows.weight[0], params.transmat, tail, head, pairs)
-        first = density[0, :k] if index == 0 else np.zeros(k)
-        tail = head
-        yield piece, Smoothed(density[:, :k], np.array([log_likelihood]), first, pairs)
+        start += len(density)
+        entry = padded((alpha[-1, :k] * inverse[len(density) - 1]) @ params.transmat)
 
 
-def _forward(model: HiddenMarkovModel, params: HiddenMarkovParams, piece: Sequences, entry: np.ndarray) -> _Forward:
+def _forward(
+    model: HiddenMarkovModel, params: HiddenMarkovParams, piece: Sequences, entry: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], float]:
+    """Densities and what `kernels.forward` leaves of them; and the log-likelihood."""
     density, log_scale = scaled(model, params, piece)
     n, width = density.shape
-    alpha, inverse = aligned(n, width), aligned(1, n + 4 + width)[0]
+    alpha, inverse = aligned(n, width), np.empty(n + 4 + width)
     log_likelihood = kernels.forward(density, entry, params.transmat, alpha, inverse)
-    return _Forward(density, alpha, inverse, log_likelihood + float(log_scale.sum()))
+    return (density, alpha, inverse), log_likelihood + float(log_scale.sum())
+
+
+def _backward_pass(
+    model: HiddenMarkovModel, params: HiddenMarkovParams, pieces: list[_Forward]
+) -> Iterator[tuple[int, Sequences, Smoothed]]:
+    """The blocks from the last to the first; `log_likelihood` is that of a block given those before."""
+    k = len(params.startprob)
+    tail = None
+    while pieces:
+        start, piece, entry, log_likelihood, work = pieces.pop()
+        density, alpha, inverse = work or _forward(model, params, piece, entry)[0]
+        head, pairs = np.empty(density.shape[1]), np.zeros((k, k))
+        kernels.backward(density, alpha, inverse, piece.rows.weight[0], params.transmat, tail, head, pairs)
+        first = density[0, :k] if start == 0 else np.zeros(k)
+        tail = head
+        yield start, piece, Smoothed(density[:, :k], np.array([log_likelihood]), first, pairs)

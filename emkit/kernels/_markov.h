@@ -32,6 +32,12 @@ typedef double anywhere __attribute__((vector_size(EM_VECTOR_BYTES), may_alias, 
 EM_INLINE VEC load(const double *p) { return (VEC) * (const anywhere *)p; }
 EM_INLINE void store(double *p, VEC v) { *(anywhere *)p = (anywhere)v; }
 
+EM_INLINE double largest_lane(VEC v) {
+    double largest = v[0];
+    for (int i = 1; i < LANES; i++) largest = v[i] > largest ? v[i] : largest;
+    return largest;
+}
+
 static inline int width_of(int k) { return (k + LANES - 1) / LANES * LANES; }
 
 static void *aligned_doubles(size_t n) {
@@ -388,8 +394,7 @@ EM_INLINE VEC padded(const double *row, int k, int a, int is_last) {
 EM_INLINE double scale_row(const int v, int k, const double *row, int is_last, double *out) {
     VEC top = padded(row, k, 0, is_last);
     for (int a = 1; a < v; a++) top = larger_f64(top, padded(row, k, a, is_last));
-    double largest = top[0];
-    for (int i = 1; i < LANES; i++) largest = top[i] > largest ? top[i] : largest;
+    const double largest = largest_lane(top);
     for (int a = 0; a < v; a++) {
         const VEC x = padded(row, k, a, is_last);
         const IVEC possible = (IVEC)(x > splat_f64(-INFINITY));

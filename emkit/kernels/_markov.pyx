@@ -33,6 +33,7 @@ cdef extern from "_markov.h" nogil:
                        double *log_alpha, double *first, double *pairs)
     int viterbi_f64(ptrdiff_t n_sequences, const ptrdiff_t *starts, int k, const double *log_density,
                     const double *log_entry, const double *log_transmat, ptrdiff_t *path, double *log_probability)
+    int viterbi_forward_f64(ptrdiff_t n, int k, const double *log_density, const double *log_transmat, double *value)
     int viterbi_k_best_f64(ptrdiff_t n, int k, int n_best, const double *log_density, const double *log_entry,
                            const double *log_transmat, ptrdiff_t *path, double *log_probability)
     void sample_paths_f64(ptrdiff_t n, int k, ptrdiff_t n_paths, const double *filtered, ptrdiff_t stride,
@@ -190,6 +191,17 @@ def viterbi(const double[:, ::1] log_density, const ptrdiff_t[::1] starts, const
     with nogil:
         status = viterbi_f64(n, &starts[0], k, &log_density[0, 0], &log_entry[0], &log_transmat[0, 0], &path[0],
                              &log_probability[0])
+    check_memory(status)
+
+
+def viterbi_forward(const double[:, ::1] log_density, const double[:, ::1] log_transmat, double[::1] value):
+    cdef int k = log_transmat.shape[0], status
+    cdef ptrdiff_t n = log_density.shape[0]
+    check_shapes(log_transmat.shape[1] == k == log_density.shape[1] and value.shape[0] == width_of(k))
+    if n == 0:
+        return
+    with nogil:
+        status = viterbi_forward_f64(n, k, &log_density[0, 0], &log_transmat[0, 0], &value[0])
     check_memory(status)
 
 

@@ -31,8 +31,7 @@ EM_INLINE void most_many(int k, int v, const double *x, const double *m, VEC *be
 EM_INLINE int first_of_most(const int v, const double *x, const double *m) {
     VEC top = load(x) + load(m), place = {0};
     for (int a = 1; a < v; a++) top = larger_f64(top, load(x + a * LANES) + load(m + a * LANES));
-    double largest = top[0];
-    for (int i = 1; i < LANES; i++) largest = top[i] > largest ? top[i] : largest;
+    const double largest = largest_lane(top);
     for (int i = 0; i < LANES; i++) place[i] = -i;
     VEC first = splat_f64(-INFINITY); /* the negative of the index, so that the largest is the first */
     for (int a = 0; a < v; a++) {
@@ -40,9 +39,7 @@ EM_INLINE int first_of_most(const int v, const double *x, const double *m) {
         const VEC here = (VEC)(((IVEC)(place - (double)(a * LANES)) & equal) | ((IVEC)splat_f64(-INFINITY) & ~equal));
         first = larger_f64(first, here);
     }
-    double negative = first[0];
-    for (int i = 1; i < LANES; i++) negative = first[i] > negative ? first[i] : negative;
-    return (int)-negative;
+    return (int)-largest_lane(first);
 }
 
 /* The first of equals at each step back. */
@@ -90,6 +87,36 @@ EM_CLONES int viterbi_f64(ptrdiff_t n_sequences, const ptrdiff_t *starts, int k,
     }
     WITH_STATES(k, best_paths, n_sequences, starts, log_density, log_entry, &c, value, path, log_probability)
     free(value);
+    free(c.moves);
+    return 0;
+}
+
+EM_INLINE void best_values(const int k, const int v, ptrdiff_t n, const double *log_density, const chain *c,
+                           double *room, double *value) {
+    VEC few[FEW];
+    VEC *best = v <= FEW ? few : (VEC *)room;
+    for (int a = 0; a < v; a++) best[a] = load(value + a * LANES);
+    for (ptrdiff_t t = 0; t < n; t++) {
+        if (t && v <= FEW) most_few(k, v, value, c->moves, best);
+        else if (t) most_many(k, v, value, c->moves, best);
+        for (int a = 0; a < v; a++)
+            store(value + a * LANES, best[a] + padded(log_density + t * c->k, c->k, a, t + 1 == n));
+    }
+}
+
+/* The way forward of Viterbi over a block of one sequence: `value` (width), at its first row without the density, becomes
+ * that of its last row with it. -2: no memory. */
+EM_CLONES int viterbi_forward_f64(ptrdiff_t n, int k, const double *log_density, const double *log_transmat,
+                                  double *value) {
+    chain c;
+    if (open_chain(&c, k, log_transmat, -INFINITY)) return -2;
+    double *room = aligned_doubles(c.width);
+    if (!room) {
+        free(c.moves);
+        return -2;
+    }
+    WITH_STATES(k, best_values, n, log_density, &c, room, value)
+    free(room);
     free(c.moves);
     return 0;
 }

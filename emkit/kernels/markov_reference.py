@@ -347,6 +347,25 @@ def viterbi(
             path[t] = state = came_from[t - rows.start][state]
 
 
+def viterbi_forward(log_density: Double, log_transmat: Double, value: Double) -> None:
+    r"""The way forward of `viterbi` over a block of one sequence.
+
+    .. math:: value_j \leftarrow \max_{s_1, ..., s_T = j} value_{s_1} + \log b_1(s_1)
+       + \sum_{t > 1} \log A_{s_{t-1} s_t} + \log b_t(s_t)
+
+    Parameters
+    ----------
+    log_density : float64 (n, k)
+    log_transmat : float64 (k, k)
+    value : float64 (width,)
+        Overwritten; before, that of each state at the first row, without its density. -inf from k on.
+    """
+    k = len(log_transmat)
+    for t, row in enumerate(log_density):
+        before = value[:k] if t == 0 else (value[:k, np.newaxis] + log_transmat).max(axis=0)
+        value[:k] = before + row
+
+
 def viterbi_k_best(
     log_density: Double, log_entry: Double, log_transmat: Double, path: Index, log_probability: Double
 ) -> None:
