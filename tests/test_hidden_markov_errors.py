@@ -423,3 +423,15 @@ class TestAtomicFit:
 
         monkeypatch.setattr(HiddenMarkovModel, "m_step", interrupt)
         self.check_unchanged(hmm, Interrupted, np.column_stack([X, X]))
+
+
+def test_lengths_in_the_place_of_y():
+    X = np.random.default_rng(0).normal(size=(10, 1))
+    model = EMHiddenMarkov(1)
+    with pytest.raises(ValueError, match=r"y is ignored.*10 rows.*\(2,\).*`lengths`"):
+        model.fit(X, [4, 6])
+    model.fit(X, np.zeros(10))
+    with pytest.raises(ValueError, match="`lengths`"):
+        model.score(X, [4, 6])
+    with pytest.raises(ValueError, match="`lengths`"):
+        model.fit([X[:4], X[4:]], [4, 6])

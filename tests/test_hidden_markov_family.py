@@ -22,7 +22,7 @@ class Exponential(Family):
         self.n_components, self._n_features = n_components, n_features
 
     @classmethod
-    def for_data(cls, n_components, options, X):
+    def for_data(cls, n_components, options, X, weight=None):
         if (X < 0).any():
             raise ValueError(f"waiting times must not be negative, but X holds {np.nanmin(X)}")
         return cls(n_components, X.shape[1])

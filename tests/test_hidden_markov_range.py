@@ -11,7 +11,7 @@ from scipy.stats import bernoulli, norm
 
 from emkit import EMHiddenMarkov
 from emkit.families.base import log
-from emkit.hidden_markov import smoothing
+from emkit.hidden_markov import decoding, smoothing
 from emkit.hidden_markov.fitting import fitted_model
 from emkit.hidden_markov.reading import as_sequences, read
 
@@ -312,3 +312,21 @@ def test_a_fit_in_blocks_is_the_fit_of_the_whole(monkeypatch):
     by_block = EMHiddenMarkov(2, emission="poisson", random_state=0, n_init=1).fit(p.X)
     assert_allclose(by_block.objective_, fit.objective_, rtol=1e-10)
     assert_allclose(by_block.rates_, fit.rates_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+@pytest.mark.parametrize("name", ["gaussian full", "categorical", "poisson"])
+@pytest.mark.parametrize("few", [0, 16])
+def test_methods_by_blocks(monkeypatch, name, missing, few):
+    """What is said of a long sequence is what is said of it as a whole."""
+    p = problem(name, lengths=(97,), missing=missing)
+    model = p.estimator
+    methods = [model.predict_proba, model.predict_proba_filtered, model.score_samples, model.predict]
+    whole = [method(p.X) for method in methods] + [model.decode(p.X)[0]]
+    monkeypatch.setattr(smoothing, "LONG", 2)
+    monkeypatch.setattr(smoothing, "LEAST_BLOCK", 10)
+    monkeypatch.setattr(decoding, "FEW_STATES", few)
+    monkeypatch.setattr(decoding, "MANY_ROWS", 50)
+    by_block = [method(p.X) for method in methods] + [model.decode(p.X)[0]]
+    for one, other in zip(whole, by_block, strict=True):
+        assert_allclose(one, other, rtol=1e-10, atol=1e-12)

@@ -65,8 +65,8 @@ class Family(ABC):
 
     @classmethod
     @abstractmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
-        """The family for training rows (n, d), float64 with NaN; ValueError if a value is not allowed."""
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
+        """The family for training rows (n, d), float64 with NaN, of weights (n,); ValueError for a wrong value."""
 
     @classmethod
     @abstractmethod

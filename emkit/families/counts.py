@@ -56,7 +56,7 @@ class _MeansFamily(Family):
     highest: ClassVar[float]  # of values and means
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
         family = cls(n_components, X.shape[1])
         family.check_rows(X)
         return family

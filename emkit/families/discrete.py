@@ -73,7 +73,7 @@ class CategoricalFamily(Family):
     names = ("emissionprob",)
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
         refuse(X, ~is_count(X), "symbols must be the integers 0, 1, 2, ... (or NaN where missing)")
         seen = np.max(np.where(np.isnan(X), -1, X), axis=0, initial=-1)
         if (seen >= MOST_SYMBOLS).any():

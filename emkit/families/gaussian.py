@@ -64,8 +64,8 @@ class GaussianFamily(Family):
     names = ("means", "covariances")
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
-        description = describe([Rows(X, np.ones(len(X)))], X.shape[1])
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
+        description = describe([Rows(X, np.ones(len(X)) if weight is None else weight)], X.shape[1])
         check_range(description, X.dtype)
         covariance = COVARIANCES[options.covariance_type]
         return cls(covariance, n_components, description.scale, options.reg_covar, X.dtype)

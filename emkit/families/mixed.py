@@ -42,7 +42,7 @@ class ByColumn:
     def __post_init__(self) -> None:
         """ValueError if two kinds have a parameter of the same name, since both could not be published."""
         for one, two in combinations(self._columns, 2):
-            for name in set(self.classes[one].names) & set(self.classes[two].names):
+            for name in (name for name in self.classes[one].names if name in self.classes[two].names):
                 raise ValueError(
                     f"emission has columns of the kinds {one!r} and {two!r}, but both publish {name}_; "
                     "use one of the two kinds for all these columns"
@@ -58,14 +58,16 @@ class ByColumn:
         kinds = np.array(self.kinds)
         return {kind: np.flatnonzero(kinds == kind) for kind in dict.fromkeys(self.kinds)}
 
-    def for_data(self, n_components: int, options: Options, X: np.ndarray) -> MixedFamily:
+    def for_data(
+        self, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None
+    ) -> MixedFamily:
         if X.shape[1] != len(self.kinds):
             raise ValueError(f"emission names {len(self.kinds)} kinds of columns, but X has {X.shape[1]} columns")
 
         by_kind = []
         for kind, columns in self._columns.items():
             own = replace(options, n_symbols=_of_columns(options.n_symbols, columns, len(self.kinds)))
-            make = partial(self.classes[kind].for_data, n_components, own)
+            make = partial(self.classes[kind].for_data, n_components, own, weight=weight)
             by_kind.append(Part(columns, _renumbered(make, X, columns)))
         return MixedFamily(n_components, tuple(by_kind))
 
@@ -92,7 +94,9 @@ class MixedFamily(Family):
         return tuple(name for _, family in self.by_kind for name in family.names)
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> MixedFamily:
+    def for_data(
+        cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None
+    ) -> MixedFamily:
         raise TypeError("a MixedFamily needs the kinds of its columns: see ByColumn")
 
     @classmethod

@@ -47,9 +47,9 @@ class MixtureFamily(Family):
     names = ("weights", "means", "covariances")
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
         n_mix = check_integer("n_mix", options.n_mix, 1)
-        return cls(n_components, GaussianFamily.for_data(n_components * n_mix, options, X))
+        return cls(n_components, GaussianFamily.for_data(n_components * n_mix, options, X, weight))
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:

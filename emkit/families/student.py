@@ -70,8 +70,8 @@ class StudentFamily(Family):
     names = ("means", "covariances", "degrees_of_freedom")
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray) -> Self:
-        return cls(GaussianFamily.for_data(n_components, options, X))
+    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
+        return cls(GaussianFamily.for_data(n_components, options, X, weight))
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:

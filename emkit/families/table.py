@@ -32,7 +32,7 @@ def family_class(emission: Any) -> type[Family] | ByColumn:
         return FAMILIES[emission]
     if isinstance(emission, list | tuple) and emission and all(isinstance(k, str) and k in FAMILIES for k in emission):
         return ByColumn(tuple(emission), FAMILIES)
-    if isinstance(emission, type) and hasattr(emission, "for_data") and hasattr(emission, "for_parts"):
+    if isinstance(emission, type) and all(hasattr(emission, name) for name in ("for_data", "for_parts", "names")):
         return emission
     raise ValueError(
         f"emission must be one of {list(FAMILIES)}, a list of these with one for each column, or a subclass of Family, "

@@ -16,7 +16,7 @@ from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
 from . import decoding, errors
 from .fitting import COUNTED, by_chunk, chunk_rows, fit, fitted_model, takes_only
-from .reading import as_sequences, holds_sequences, is_many, read, to_row_order
+from .reading import as_sequences, check_ignored, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores
 
@@ -61,6 +61,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
         Transition matrix at the start of EM, rows sum to one; zeros stay (left-right, banded).
     means_init, covariances_init, emissionprob_init, rates_init : array-like or None, default=None
+    weights_init, degrees_of_freedom_init : array-like or None, default=None
         Emission parameters at the start of EM, shaped as the fitted attributes.
     startprob_prior, transmat_prior : float or array-like, default=1.0
         Concentrations of Dirichlet priors, at least 1; 1 is maximum likelihood. One for all, or shaped as
@@ -140,9 +141,10 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
     Notes
     -----
-    A pass costs O(n K^2) time and the densities of n K rows. Work memory is that of 10,000 rows, or O(sqrt(n) K) of
-    checkpoints within one long sequence. Densities are taken relative to the largest of their row; where doubles do not
-    suffice all the same, a sequence is computed in logarithms.
+    A pass costs O(n K^2) time and the densities of n K rows. Work memory is that of 10,000 rows; within a sequence of
+    20,000 rows or more that of its blocks, O(sqrt(n) K), or what all its blocks need if that is less than 64 MB.
+    Densities are taken relative to the largest of their row; where doubles do not suffice all the same, a sequence is
+    computed in logarithms.
 
     References
     ----------
@@ -188,6 +190,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         covariances_init=None,
         emissionprob_init=None,
         rates_init=None,
+        weights_init=None,
+        degrees_of_freedom_init=None,
         startprob_prior=1.0,
         transmat_prior=1.0,
         sticky=0.0,
@@ -217,6 +221,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         self.covariances_init = covariances_init
         self.emissionprob_init = emissionprob_init
         self.rates_init = rates_init
+        self.weights_init = weights_init
+        self.degrees_of_freedom_init = degrees_of_freedom_init
         self.startprob_prior = startprob_prior
         self.transmat_prior = transmat_prior
         self.sticky = sticky
@@ -267,6 +273,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         DegenerateSolutionWarning
             If a state has collapsed onto a few rows or has lost all.
         """
+        check_ignored(y, X)
         return self._fit_copy(
             fit, X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths
         )
@@ -283,7 +290,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         -------
         proba : ndarray or frame of shape (n_samples, n_components)
         """
-        self.fit(X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths)
+        self.fit(X, y, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths)
         return self.transform(X, sequence_id=sequence_id, lengths=lengths)
 
     def _table(self, X, sequence_id, lengths, sample_weight=None):
@@ -352,6 +359,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         log_likelihood : float
             Natural log, per row.
         """
+        check_ignored(y, X)
         scores = self.score_samples(X, sequence_id=sequence_id, lengths=lengths)
         weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
         return float(np.average(scores, weights=weight))

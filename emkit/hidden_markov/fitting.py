@@ -17,7 +17,7 @@ from ..kernels import _markov as kernels
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
 from .problem import HiddenMarkovProblem
-from .reading import Table, as_sequences, read
+from .reading import Table, as_sequences, read, to_row_order
 from .sequences import Sequences, split
 from .smoothing import ImpossibleRowError, filtered
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 CHUNK_ROWS = 10_000
 COUNTED = ("categorical", "poisson", "bernoulli")
-GIVEN = ("means", "covariances", "emissionprob", "rates")
+GIVEN = ("means", "covariances", "emissionprob", "rates", "weights", "degrees_of_freedom")
 
 
 def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: Any) -> None:
@@ -131,7 +131,8 @@ def _family(estimator: EMHiddenMarkov, options: Options, table: Table) -> Family
             f"but emission={estimator.emission!r} takes 0, 1, 2, ... (or NaN where missing)"
         )
     try:
-        return family_class(estimator.emission).for_data(estimator.n_components, options, table.X)
+        weight = None if table.weight is None else to_row_order(table.weight, table)
+        return family_class(estimator.emission).for_data(estimator.n_components, options, table.X, weight)
     except UnknownValueError as error:
         raise UnknownValueError(error.value, _passed(error.row, table), error.column, error.allowed) from None
 
@@ -278,9 +279,16 @@ def fitted_model(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMa
     startprob, transmat = (np.array(a, dtype=np.float64) for a in (estimator.startprob_, estimator.transmat_))
     k = len(startprob)
     kind = family_class(emission)
-    parts = {name: getattr(estimator, f"{name}_") for name in kind.names}
+    parts = {name: _as_part(getattr(estimator, f"{name}_")) for name in kind.names}
     family = kind.for_parts(k, options, parts)
     ones = np.ones((k, k))
     rules = Chain(estimator.start, ones[0], ones, startprob > 0, transmat > 0)
     model = HiddenMarkovModel(family, rules, can_accelerate=has_vector(family))
     return model, HiddenMarkovParams(startprob, transmat, family.from_parts(parts))
+
+
+def _as_part(value: Any) -> Any:
+    """An array, or a list of one for each column, of what a user may have set by hand."""
+    if isinstance(value, list) and np.ndim(value[0]) == 2:
+        return [np.asarray(element, dtype=np.float64) for element in value]
+    return np.asarray(value, dtype=np.float64)

@@ -90,6 +90,20 @@ def holds_sequences(X: Any) -> bool:
     return isinstance(X, list | tuple) and any(_is_array(element) for element in X)
 
 
+def check_ignored(y: Any, X: Any) -> None:
+    """ValueError for a `y` that is not one value for each row: what some pass there are lengths."""
+    if y is None:
+        return
+    tables = X if holds_sequences(X) else [X]
+    n_rows = sum(table.shape[0] if hasattr(table, "shape") else len(np.asarray(table)) for table in tables)
+    shape = np.asarray(y).shape
+    if shape[:1] != (n_rows,):
+        raise ValueError(
+            f"y is ignored, but must have one value for each of the {n_rows} rows of X or be None; it has shape "
+            f"{shape}. The lengths of sequences go in the keyword `lengths`"
+        )
+
+
 def _is_array(element: Any) -> bool:
     if hasattr(element, "shape"):
         return len(element.shape) > 0
