@@ -142,7 +142,11 @@ class Family(ABC):
     def flaw(self, params: Any, counts: np.ndarray, weight: float, fixed: frozenset[str]) -> str:
         """What makes a solution unfit for use, "" if nothing does; `counts` (k,) of all rows of total `weight`."""
         lost = ", ".join(map(str, np.flatnonzero(counts <= 1e-8 * weight)))
-        return f"state(s) {lost} have lost all rows" if lost else ""
+        return f"component(s) {lost} have lost all rows" if lost else ""
+
+    def reseed(self, params: Any, counts: np.ndarray, weight: float, X: np.ndarray) -> tuple[Any, np.ndarray] | None:
+        """Parameters with collapsed components moved to the rows X (k, d), and which they were; None if none can be."""
+        return None
 
     # Acceleration: both, or neither.
 

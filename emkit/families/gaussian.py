@@ -230,7 +230,6 @@ class GaussianFamily(Family):
     def reseed(
         self, params: GaussianParams, counts: np.ndarray, weight: float, X: np.ndarray
     ) -> tuple[GaussianParams, np.ndarray] | None:
-        """Collapsed components moved to random rows X (k, d), and which they were; None if there are none."""
         which = collapsed(self, params, counts, weight)
         if not which.any():
             return None

@@ -217,6 +217,12 @@ class StudentFamily(Family):
     def flaw(self, params: StudentParams, counts: np.ndarray, weight: float, fixed: frozenset[str]) -> str:
         return self.gaussian.flaw(params.gaussian, counts, weight, fixed)
 
+    def reseed(
+        self, params: StudentParams, counts: np.ndarray, weight: float, X: np.ndarray
+    ) -> tuple[StudentParams, np.ndarray] | None:
+        reseeded = self.gaussian.reseed(params.gaussian, counts, weight, X)
+        return None if reseeded is None else (params._replace(gaussian=reseeded[0]), reseeded[1])
+
     def to_vector(self, params: StudentParams, fixed: frozenset[str] = frozenset()) -> np.ndarray:
         tail = [] if "degrees_of_freedom" in fixed else [np.log(params.degrees_of_freedom)]
         return np.concatenate([self.gaussian.to_vector(params.gaussian, fixed), *tail])

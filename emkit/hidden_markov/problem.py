@@ -52,12 +52,13 @@ class HiddenMarkovProblem:
 
     def flaw(self, result: Result) -> str:
         stats = result.stats
-        return self.model.family.flaw(result.params.emission, stats.counts, stats.weight, self.model.fixed)
+        flaw = self.model.family.flaw(result.params.emission, stats.counts, stats.weight, self.model.fixed)
+        return flaw.replace("component", "state")  # what the components of a family are here
 
     def repair(self, result: Result, rng: np.random.Generator) -> HiddenMarkovParams | None:
         """Collapsed states moved to random rows, entered and left like the average state."""
         family = self.model.family
-        if self.model.fixed or not hasattr(family, "reseed"):
+        if self.model.fixed:
             return None
         params, stats = result.params, result.stats
         rows = self._starts.random_rows(family.n_components, rng)
