@@ -170,7 +170,6 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     __metadata_request__predict = WITH_ID
     __metadata_request__predict_proba = WITH_ID
     __metadata_request__transform = WITH_ID
-    __metadata_request__score_samples = WITH_ID
 
     def __init__(
         self,
