@@ -23,7 +23,7 @@ LITERATURE |= {(3, "free"): 328.5275, (3, "stationary"): 329.4603}
 def stationary(transmat):
     """By its linear equations; of matrices (..., k, k)."""
     k = transmat.shape[-1]
-    return np.linalg.solve((np.eye(k) - transmat + 1).swapaxes(-1, -2), np.ones((k, 1)))[..., 0]
+    return np.linalg.solve((np.eye(k) - transmat + 1).swapaxes(-1, -2), np.ones((*transmat.shape[:-1], 1)))[..., 0]
 
 
 def log_likelihood(startprob, transmat, density):

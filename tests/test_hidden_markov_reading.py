@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
 
 from emkit.chunks import Rows
 from emkit.hidden_markov.reading import as_sequences, holds_sequences, is_many, read, to_row_order
@@ -16,6 +17,11 @@ from emkit.hidden_markov.sequences import Sequences, split
 
 X6 = np.arange(12.0).reshape(6, 2)
 IDS6 = ["b", "a", "b", "c", "a", "b"]
+
+
+def knows_names(X):
+    """Whether this scikit-learn takes feature names from such a table."""
+    return hasattr(StandardScaler().fit(X), "feature_names_in_")
 
 
 class Stub(BaseEstimator):
@@ -162,7 +168,7 @@ def test_list_of_arrays(wrap, outer):
     masked = isinstance(X[0], np.ma.MaskedArray)
     assert_array_equal(table.X, np.where(X6 == 5, np.nan, X6) if masked else X6)
     assert estimator.n_features_in_ == 2
-    assert hasattr(estimator, "feature_names_in_") == hasattr(X[0], "columns")
+    assert hasattr(estimator, "feature_names_in_") == knows_names(X[1])
     assert len(read(estimator, X, reset=False).X) == 6
 
 
@@ -193,8 +199,10 @@ def test_column_of_a_frame(kind, sequence):
     assert_groups(table, grouped_by_hand(IDS6))
     assert_array_equal(table.X, X6)
     assert estimator.n_features_in_ == 2
-    assert_array_equal(estimator.feature_names_in_, ["u", "v"])
     assert_array_equal(read(estimator, frame(kind), reset=False).X, X6)
+    if not knows_names(frame(kind)[["u", "v"]]):
+        return
+    assert_array_equal(estimator.feature_names_in_, ["u", "v"])
     with pytest.raises(ValueError, match="feature names should match"):
         read(estimator, frame("pandas").rename(columns={"u": "other"}), reset=False)
 

@@ -23,6 +23,9 @@ from emkit.hidden_markov import estimator as estimator_module
 from emkit.hidden_markov import fitting
 
 OLD_SCIKIT_LEARN = sklearn.__version__.startswith("1.6")
+routes_scores = pytest.mark.skipif(
+    sklearn.__version__.startswith(("1.6", "1.7")), reason="before 1.8 searches do not route metadata to Pipeline.score"
+)
 VARYING = "all rows are one sequence here, and a weight that varies inside a sequence is an error by design"
 EXPECTED_FAILED_CHECKS = {
     "check_sample_weights_not_overwritten": VARYING,
@@ -136,6 +139,7 @@ class TestSearch:
         hmm = EMHiddenMarkov(random_state=0, n_init=2, tol=1e-6, **options)
         return Pipeline([("scaler", StandardScaler()), ("hmm", hmm)])
 
+    @routes_scores
     @pytest.mark.parametrize("n_jobs", [None, 2])
     def test_with_routing(self, n_jobs):
         with sklearn.config_context(enable_metadata_routing=True):
