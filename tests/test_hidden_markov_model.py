@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hidden_markov_oracle import EMISSIONS, problem
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import poisson
 
-from emkit import EMHiddenMarkov
+from emkit import DegenerateSolutionWarning, EMHiddenMarkov
 from emkit.families.base import Sums
 from emkit.families.table import family_class
 from emkit.hidden_markov import HiddenMarkovModel, HiddenMarkovParams
+from emkit.hidden_markov.chain import stationary_distribution
 from emkit.hidden_markov.fitting import make_model, options_of
 from emkit.hidden_markov.reading import as_sequences, read
 from emkit.testing import check_em_model
@@ -136,3 +139,23 @@ def test_weights_of_sequences():
     p = problem("poisson", 3, LENGTHS)
     weight = np.random.default_rng(0).uniform(0.5, 2, len(LENGTHS))
     check_em_model(model_of(p), sequences(p), sample_weight=weight, n_steps=2)
+
+
+def test_a_left_right_chain_that_is_stationary_is_in_its_last_state():
+    """Rounding must not leave a chance in the states that are left for ever."""
+    X = np.random.default_rng(0).poisson(5.0, size=(60, 1))
+    moves = [[0.9, 0.1, 0], [0, 0.9, 0.1], [0, 0, 1]]
+    with pytest.warns(DegenerateSolutionWarning, match="state.*0, 1 have lost all rows"):
+        model = EMHiddenMarkov(3, emission="poisson", start="stationary", transmat_init=moves, random_state=3).fit(X)
+    assert_array_equal(model.startprob_, [0, 0, 1])
+    assert_allclose(model.rates_[2], X.mean())
+    assert_allclose(model.objective_, poisson.logpmf(X, X.mean()).sum())
+
+
+def test_stationary_distribution_of_sets_that_are_never_left():
+    moves = np.zeros((5, 5))
+    moves[:2, :2], moves[2], moves[3, 4], moves[4, 3] = [[0.5, 0.5], [0.25, 0.75]], [0.2, 0, 0.6, 0.2, 0], 1, 1
+    start = stationary_distribution(moves)
+    assert_allclose(start @ moves, start)
+    assert start[2] == 0
+    assert (start[[0, 1, 3, 4]] > 0).all()

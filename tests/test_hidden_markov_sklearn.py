@@ -176,6 +176,7 @@ class TestSearch:
             routed = pipeline.score(X, sequence_id=IDS, sample_weight=weight)
             assert routed == direct.score(scaled(X), sequence_id=IDS, sample_weight=weight)
 
+    @routes_scores
     def test_before_a_classifier(self):
         with sklearn.config_context(enable_metadata_routing=True):
             hmm = EMHiddenMarkov(2, random_state=0, n_init=2)

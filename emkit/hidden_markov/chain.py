@@ -12,11 +12,11 @@ References
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.sparse.csgraph import connected_components
 from scipy.special import softmax, xlogy
 
 STARTS = ("free", "stationary", "uniform")
@@ -134,18 +134,29 @@ class Chain:
 
 
 def stationary_distribution(transmat: np.ndarray) -> np.ndarray:
-    """Probabilities (k,) that a transition matrix (k, k) leaves as they are.
+    """Probabilities (k,) that a transition matrix (k, k) leaves as they are; exactly 0 for states left for ever.
 
     Where it is not unique (several sets of states that are never left) it is one that visits them all.
     """
     k = len(transmat)
-    with suppress(np.linalg.LinAlgError):
-        unique: np.ndarray = np.linalg.solve((np.eye(k) - transmat + 1.0).T, np.ones(k))
-        if unique.min() >= 0 and np.abs(unique @ transmat - unique).max() < 1e-12:
-            return unique / unique.sum()
-    equations = np.vstack([transmat.T - np.eye(k), np.ones(k)])
-    solution = np.maximum(np.linalg.lstsq(equations, np.append(np.zeros(k), 1.0), rcond=None)[0], 0.0)
-    shares: np.ndarray = solution / solution.sum()
+    if transmat.min() > NEVER:
+        return _stationary_of_one_class(transmat)
+    distribution = np.zeros(k)
+    _, label = connected_components(transmat > 0, directed=True, connection="strong")
+    for index in range(label.max() + 1):
+        inside = label == index
+        if not (transmat[np.ix_(inside, ~inside)] > 0).any():  # once in these states, always in them
+            distribution[inside] = inside.sum() * _stationary_of_one_class(transmat[np.ix_(inside, inside)])
+    shares: np.ndarray = distribution / distribution.sum()
+    return shares
+
+
+def _stationary_of_one_class(transmat: np.ndarray) -> np.ndarray:
+    """The solution of start = start A, sum 1, where each state can be reached from each ([3]_)."""
+    k = len(transmat)
+    solution = np.linalg.solve((np.eye(k) - transmat + 1.0).T, np.ones(k))
+    positive = np.maximum(solution, np.finfo(float).tiny)
+    shares: np.ndarray = positive / positive.sum()
     return shares
 
 
@@ -163,7 +174,7 @@ def _stationary_slope(first: np.ndarray, transmat: np.ndarray) -> np.ndarray:
         fundamental = np.linalg.inv(np.eye(k) - transmat + start)
     except np.linalg.LinAlgError:  # several sets of states that are never left
         fundamental = np.linalg.pinv(np.eye(k) - transmat + start)
-    return np.outer(start, fundamental @ (first / np.maximum(start, 1e-300)))
+    return np.outer(start, fundamental @ np.divide(first, start, out=np.zeros(k), where=start > 0))
 
 
 def shares_of(counts: np.ndarray, before: np.ndarray) -> np.ndarray:

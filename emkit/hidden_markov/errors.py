@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CURVATURE_STEP = 1e-3  # in unconstrained, unit-free coordinates: fourth-root of rounding
 SLOPE_STEP = 1e-5
+PROBABILITIES = ("startprob_", "transmat_", "emissionprob_", "weights_")
+BORDER = 1e-6  # nearer to 0 or 1 than this, a probability is there
 NOISE = 1e-8  # rounding of the log-likelihood over the square of the step
 FLAT = 1e-5  # of the largest eigenvalue: below it a direction does not change the likelihood
 
@@ -45,7 +47,17 @@ def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> d
     covariance = _inverse(-_hessian(value, origin), NOISE * (1 + abs(value(origin))))
     slopes = _slopes(lambda vector: _flat(_named(model, at(vector))), origin)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance, slopes), 0.0))
-    return _like(_named(model, params), errors)
+    named = _named(model, params)
+    return {name: _without_border(name, named[name], value) for name, value in _like(named, errors).items()}
+
+
+def _without_border(name: str, values: Any, errors: Any) -> Any:
+    """Errors of probabilities at 0 or 1, where the likelihood is not quadratic, are set to 0."""
+    if name not in PROBABILITIES:
+        return errors
+    if isinstance(values, list):
+        return [_without_border(name, *pair) for pair in zip(values, errors, strict=True)]
+    return np.where((values > BORDER) & (values < 1 - BORDER), errors, 0.0)
 
 
 def _model_to_differentiate(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMarkovParams]:

@@ -208,9 +208,11 @@ def _without_ids(sequence: str | int | None, X: Any, *, needed: bool) -> tuple[A
         return table, table.index.get_level_values(sequence)
     if needed:
         columns = list(getattr(table, "columns", range(table.shape[1])))
+        no_names = isinstance(sequence, str) and not hasattr(table, "columns")
+        hint = "; a step before keeps names and index with set_output(transform='pandas')" if no_names else ""
         raise ValueError(
             f"sequence={sequence!r} must be a column or an index level of X, which has columns {columns} "
-            f"and index levels {[level for level in levels if level is not None]}"
+            f"and index levels {[level for level in levels if level is not None]}{hint}"
         )
     return X, None
 

@@ -39,7 +39,7 @@ class ImpossibleRowError(UnusableStartError):
     def __init__(self, row: int) -> None:
         super().__init__(
             f"row {row} has probability zero under the model, given the rows before it in its sequence: no state that "
-            "can be reached there may have such a value"
+            "can be reached there, and that a label allows, may have such a value"
         )
         self.row = row
 
