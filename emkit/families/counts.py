@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from scipy.special import expit, gammaln
+from scipy.special import expit, gammaln, xlogy
 
 from .._validation import check_array
 from ..chunks import Rows
 from .base import Family, Options
 from .discrete import LEAST_LOG, blended, check_finite, is_count, log, refuse
 
+LARGE = 1e6  # counts whose terms cancel too many digits
 LOG_FACTORIALS = gammaln(np.arange(1.0, 1025.0))  # of 0, 1, 2, ...
 
 
@@ -180,6 +181,19 @@ class PoissonFamily(_MeansFamily):
         terms = np.take(LOG_FACTORIALS, X.astype(np.intp)) if known else gammaln(X + 1)
         return terms @ np.full(self.n_columns, -1.0)
 
+    def _log_density(self, means: np.ndarray, X: np.ndarray, seen: np.ndarray | None) -> np.ndarray:
+        """Terms of large counts cancel, so they are taken about m = x: x (log(1 + u) - u) + rest, u = m / x - 1."""
+        if not X.size or X.max() < LARGE:
+            return super()._log_density(means, X, seen)
+        rest = np.where(X < LARGE, xlogy(X, X) - X - gammaln(X + 1), _stirling(np.maximum(X, 1)))
+        out = np.empty((len(X), len(means)))
+        for c, m in enumerate(means):
+            u = m / np.maximum(X, 1) - 1
+            with np.errstate(divide="ignore"):  # of a rate of zero
+                cells = np.where(X > 0, X * (np.log1p(u) - u) + rest, -m)
+            out[:, c] = (cells if seen is None else seen * cells).sum(axis=1)
+        return out
+
     def rounding(self, params: ColumnMeans) -> float:
         """Of large counts, terms far greater than their sum cancel."""
         largest = float(params.means.max())
@@ -200,6 +214,11 @@ class PoissonFamily(_MeansFamily):
 
     def _inverse_link(self, numbers: np.ndarray) -> np.ndarray:
         return np.exp(numbers)
+
+
+def _stirling(x: np.ndarray) -> np.ndarray:
+    """x log x - x - log x! for large x."""
+    return -0.5 * np.log(2 * np.pi * x) - 1 / (12 * x)
 
 
 class BernoulliFamily(_MeansFamily):

@@ -28,7 +28,9 @@ from .base import Family, Options, log
 
 LEAST_LOG = -1e3  # of a probability in a vector; exp of it is zero
 POOLED = 0.05  # share of a start's rows that all components have in common
-MOST_SYMBOLS = 10_000_000
+MOST_SYMBOLS = 1_000_000
+MANY_SYMBOLS = 32  # more are scattered over a cube of as many dimensions, not given one each
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class UnknownValueError(ValueError):
@@ -243,12 +245,14 @@ class CategoricalFamily(Family):
         return self._by_column(params.probabilities)
 
     def features(self, X: np.ndarray) -> np.ndarray:
-        """A column for each symbol, so that two symbols of a column lie 1 apart."""
-        columns = [
-            np.where(np.isnan(column), np.nan, column == np.arange(n))
-            for column, n in zip(np.split(X, self.n_features, axis=1), self.n_symbols, strict=True)
-        ]
-        return np.concatenate(columns, axis=1) * np.sqrt(0.5)
+        """A column for each symbol, so that two symbols of a column lie 1 apart; about so where there are many."""
+        columns = []
+        for column, n in zip(np.split(X, self.n_features, axis=1), self.n_symbols, strict=True):
+            if n <= MANY_SYMBOLS:
+                columns.append(np.where(np.isnan(column), np.nan, column == np.arange(n)) * np.sqrt(0.5))
+            else:
+                columns.append(_scattered(column))
+        return np.concatenate(columns, axis=1)
 
     def to_vector(self, params: CategoricalParams, fixed: frozenset[str] = frozenset()) -> np.ndarray:
         return np.empty(0) if "emissionprob" in fixed else np.maximum(log(params.probabilities), LEAST_LOG).ravel()
@@ -287,6 +291,15 @@ def _scaled(log_density: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray
     np.exp(inner, out=inner)
     np.maximum(inner, 1e-300, out=inner, where=log_density > -np.inf)  # zero means impossible
     return out, log_scale
+
+
+def _scattered(column: np.ndarray) -> np.ndarray:
+    """Symbols (n, 1) as points of a cube that hang on the symbol alone; the mean square of a distance is 1."""
+    mixed = np.nan_to_num(column).astype(np.uint64) + np.arange(1, MANY_SYMBOLS + 1, dtype=np.uint64) * GOLDEN
+    for shift in (30, 27, 31):  # bits of each number to all places, as generators of random numbers do
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * GOLDEN
+    points = (mixed >> np.uint64(11)) * 2.0**-53 * np.sqrt(6 / MANY_SYMBOLS)
+    return np.where(np.isnan(column), np.nan, points)
 
 
 def is_count(X: np.ndarray) -> np.ndarray:

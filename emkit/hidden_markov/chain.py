@@ -57,12 +57,12 @@ class Chain:
     ) -> tuple[np.ndarray, np.ndarray]:
         """From the expected numbers of sequences that start in each state and of transitions."""
         if "transmat" not in self.fixed:
-            closed = shares_of(np.where(self.moves_allowed, pairs + self.transmat_prior - 1, 0.0), transmat)
+            closed = shares_of(np.where(self.moves_allowed, pairs + (self.transmat_prior - 1), 0.0), transmat)
             if self.start == "stationary":
                 closed = self._stationary_m_step(first, pairs, transmat, closed)
             transmat = closed
         if self._has_start:
-            startprob = shares_of(np.where(self.start_allowed, first + self.startprob_prior - 1, 0.0), startprob)
+            startprob = shares_of(np.where(self.start_allowed, first + (self.startprob_prior - 1), 0.0), startprob)
         return self.start_of(startprob, transmat), transmat
 
     def start_of(self, startprob: np.ndarray, transmat: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ class Chain:
         self, first: np.ndarray, pairs: np.ndarray, before: np.ndarray, closed: np.ndarray
     ) -> np.ndarray:
         """A transition matrix with at least the expected log-likelihood of `before` ([2]_), by L-BFGS on its logits."""
-        counts = np.where(self.moves_allowed, pairs + self.transmat_prior - 1, 0.0)
+        counts = np.where(self.moves_allowed, pairs + (self.transmat_prior - 1), 0.0)
 
         def value(transmat: np.ndarray) -> float:
             return float(xlogy(first, stationary_distribution(transmat)).sum() + xlogy(counts, transmat).sum())

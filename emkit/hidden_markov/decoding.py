@@ -119,13 +119,14 @@ def best_paths(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log probabilities (s, n_best) and states (n, n_best) of the most probable paths ([2]_)."""
     density = log_density(model, params, chunk)
-    log_probability = np.empty((len(chunk), n_best))
-    states = np.empty((len(density), n_best), np.intp)
+    log_probability = np.full((len(chunk), n_best), -np.inf)
+    states = np.full((len(density), n_best), -1, np.intp)
     entry, moves = padded(log(params.startprob), -np.inf), log(params.transmat)
     for index, (start, end) in enumerate(zip(chunk.starts[:-1], chunk.starts[1:], strict=True)):
-        path = np.empty((n_best, end - start), np.intp)
-        kernels.viterbi_k_best(density[start:end], entry, moves, path, log_probability[index])
-        states[start:end] = path.T
+        n_paths = int(min(n_best, float(len(moves)) ** min(end - start, 100)))
+        path = np.empty((n_paths, end - start), np.intp)
+        kernels.viterbi_k_best(density[start:end], entry, moves, path, log_probability[index, :n_paths])
+        states[start:end, :n_paths] = path.T
     if not (log_probability[:, 0] > -np.inf).all():
         filtered(model, params, chunk)
     return log_probability, states
@@ -133,6 +134,7 @@ def best_paths(
 
 def lagged(model: HiddenMarkovModel, params: HiddenMarkovParams, chunk: Sequences, lag: int) -> np.ndarray:
     """Probability of each state given the rows up to `lag` later, (n, k)."""
+    lag = min(lag, int(chunk.lengths.max()) - 1)
     now, _, unsafe = filtered(model, params, chunk)
     density = scaled(model, params, chunk).density[:, : now.shape[1]]
     end = np.repeat(chunk.starts[1:], chunk.lengths)  # of the row's sequence

@@ -7,8 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from .._validation import check_array, check_choice, check_integer, check_n_init, check_number
+from ..engine import UnusableStartError
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
 from ..families.discrete import UnknownValueError
@@ -52,7 +54,10 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
         search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
     except ImpossibleRowError:
         list(by_chunk(filtered, model, problem.draw(0, rng) if start is None else start, table))  # names the row
-        raise
+        raise UnusableStartError(
+            "EM cannot go on from any start: under each, some row has probability zero. Look for rows that labels or "
+            "the zeros of transmat_init, startprob_init or emissionprob_init rule out"
+        ) from None
     best = search.best.result
     for name, value in published(model, best.params).items():
         setattr(estimator, name, value)
@@ -167,10 +172,12 @@ def _given_chain(estimator: EMHiddenMarkov) -> tuple[np.ndarray | None, np.ndarr
     k = estimator.n_components
     startprob, transmat = estimator.startprob_init, estimator.transmat_init
     if startprob is not None:
-        startprob = _probabilities("startprob_init", startprob, (k,))
+        startprob = without_nevers(_probabilities("startprob_init", startprob, (k,)))
         if estimator.start != "free":
             raise ValueError(f"startprob_init must be None where start={estimator.start!r} says what it is")
-    return startprob, None if transmat is None else _probabilities("transmat_init", transmat, (k, k))
+    if transmat is not None:
+        transmat = without_nevers(_probabilities("transmat_init", transmat, (k, k)))
+    return startprob, transmat
 
 
 def _probabilities(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -184,7 +191,7 @@ def _probabilities(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(
             f"{name} must hold probabilities, but {where} sums to {total.flat[wrong[0]]:.10g} instead of 1"
         )
-    return without_nevers(array / total)
+    return np.where(np.abs(total - 1) < 1e-12, array, array / total)
 
 
 def _prior(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -276,15 +283,33 @@ def fitted_model(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMa
     """The model and parameters of a fitted estimator, or of one whose attributes were set by hand."""
     emission, options = getattr(estimator, "_fitted_type", (estimator.emission, None))
     options = options_of(estimator) if options is None else options
-    startprob, transmat = (np.array(a, dtype=np.float64) for a in (estimator.startprob_, estimator.transmat_))
-    k = len(startprob)
     kind = family_class(emission)
+    missing = [f"{name}_" for name in ("startprob", "transmat", *kind.names) if not hasattr(estimator, f"{name}_")]
+    if missing:
+        raise NotFittedError(f"EMHiddenMarkov has no attributes {missing}: call fit, or set all of its parameters")
+    k = np.size(estimator.startprob_)
+    startprob = _probabilities("startprob_", estimator.startprob_, (k,))
+    transmat = _probabilities("transmat_", estimator.transmat_, (k, k))
     parts = {name: _as_part(getattr(estimator, f"{name}_")) for name in kind.names}
-    family = kind.for_parts(k, options, parts)
+    family = _family_of(kind, k, options, parts)
     ones = np.ones((k, k))
     rules = Chain(estimator.start, ones[0], ones, startprob > 0, transmat > 0)
     model = HiddenMarkovModel(family, rules, can_accelerate=has_vector(family))
     return model, HiddenMarkovParams(startprob, transmat, family.from_parts(parts))
+
+
+def _family_of(kind: Any, k: int, options: Options, parts: dict[str, Any]) -> Family:
+    """The family of given parts; ValueError where a user has set one that is not possible."""
+    try:
+        family: Family = kind.for_parts(k, options, parts)
+        for name, value in parts.items():
+            if type(family).check_part is not Family.check_part:
+                family.check_part(name, value)
+    except (IndexError, TypeError, ValueError) as error:
+        shapes = {f"{name}_": np.shape(v) if isinstance(v, np.ndarray) else "list" for name, v in parts.items()}
+        reason = str(error).replace("_init", "_")
+        raise ValueError(f"the attributes of shapes {shapes} are not parameters of {k} states: {reason}") from error
+    return family
 
 
 def _as_part(value: Any) -> Any:

@@ -36,9 +36,12 @@ class HiddenMarkovProblem:
 
     @cached_property
     def sample(self) -> list[Sequences]:
-        if sum(len(chunk.rows) for chunk in self.source) <= SAMPLE_ROWS:
+        labelled = any(chunk.labels is not None for chunk in self.source)  # few may be, and these matter
+        if labelled or sum(len(chunk.rows) for chunk in self.source) <= SAMPLE_ROWS:
             return self.source
-        whole = _in_pieces(joined(self.source))
+        whole, chain = joined(self.source), self.model.chain
+        if chain.start_allowed.all() and chain.moves_allowed.all():  # else a piece could not begin anywhere
+            whole = _in_pieces(whole)
         order = self._rng.permutation(len(whole))
         n = int(np.searchsorted(np.cumsum(whole.lengths[order]), SAMPLE_ROWS)) + 1
         return split(whole.take(np.sort(order[:n])), SAMPLE_ROWS)

@@ -95,8 +95,10 @@ def check_ignored(y: Any, X: Any) -> None:
     if y is None:
         return
     tables = X if holds_sequences(X) else [X]
-    n_rows = sum(table.shape[0] if hasattr(table, "shape") else len(np.asarray(table)) for table in tables)
-    shape = np.asarray(y).shape
+    shapes = [np.shape(table) if hasattr(table, "shape") else np.asarray(table).shape for table in tables]
+    if not all(shapes):
+        return  # X is no table, which is said elsewhere
+    n_rows, shape = sum(table[0] for table in shapes), np.asarray(y).shape
     if shape[:1] != (n_rows,):
         raise ValueError(
             f"y is ignored, but must have one value for each of the {n_rows} rows of X or be None; it has shape "

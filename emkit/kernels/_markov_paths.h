@@ -39,7 +39,8 @@ EM_INLINE int first_of_most(const int v, const double *x, const double *m) {
         const VEC here = (VEC)(((IVEC)(place - (double)(a * LANES)) & equal) | ((IVEC)splat_f64(-INFINITY) & ~equal));
         first = larger_f64(first, here);
     }
-    return (int)-largest_lane(first);
+    const double negative = largest_lane(first);
+    return negative > -INFINITY ? (int)-negative : 0; /* there may be none among NaN */
 }
 
 /* The first of equals at each step back. */
@@ -121,6 +122,21 @@ EM_CLONES int viterbi_forward_f64(ptrdiff_t n, int k, const double *log_density,
     return 0;
 }
 
+/* The largest of value[i, head[i]] + added[i], where value (k, n_best) has falling rows, and its cell, or -1; its row's
+ * head moves on. `added` may be NULL. The first of equals. */
+EM_INLINE double merge(int k, int n_best, const double *value, const double *added, int stride, int *head,
+                       int32_t *cell) {
+    double largest = -INFINITY;
+    int best = -1;
+    for (int i = 0; i < k; i++) {
+        if (head[i] == n_best) continue;
+        const double candidate = value[(ptrdiff_t)i * n_best + head[i]] + (added ? added[(ptrdiff_t)i * stride] : 0.0);
+        if (candidate > largest) largest = candidate, best = i;
+    }
+    *cell = best < 0 ? -1 : (int32_t)(best * n_best + head[best]++);
+    return largest;
+}
+
 /* The `n_best` most probable paths of one sequence (list Viterbi): at each step and state the best prefixes, in falling
  * order. log_probability (n_best), -inf where there are fewer paths; path (n_best, n). -2: no memory. */
 EM_CLONES int viterbi_k_best_f64(ptrdiff_t n, int k, int n_best, const double *log_density, const double *log_entry,
@@ -128,9 +144,11 @@ EM_CLONES int viterbi_k_best_f64(ptrdiff_t n, int k, int n_best, const double *l
     const ptrdiff_t cells = (ptrdiff_t)k * n_best;
     double *value = aligned_doubles(2 * (size_t)cells);
     int32_t *origin = malloc((size_t)n * cells * sizeof(int32_t)); /* cell of the step before; -1 for none */
-    if (!value || !origin) {
+    int *head = malloc((size_t)k * sizeof(int));
+    if (!value || !origin || !head) {
         free(value);
         free(origin);
+        free(head);
         return -2;
     }
     double *now = value, *next = value + cells;
@@ -143,31 +161,23 @@ EM_CLONES int viterbi_k_best_f64(ptrdiff_t n, int k, int n_best, const double *l
         for (int j = 0; j < k; j++) {
             double *list = next + (ptrdiff_t)j * n_best;
             int32_t *cell = from + (ptrdiff_t)j * n_best;
-            for (int r = 0; r < n_best; r++) list[r] = -INFINITY, cell[r] = -1;
-            for (ptrdiff_t e = 0; e < cells; e++) {
-                const double candidate = now[e] + log_transmat[(e / n_best) * k + j];
-                int r = n_best;
-                while (r > 0 && candidate > list[r - 1]) r--;
-                if (r == n_best) continue;
-                for (int q = n_best - 1; q > r; q--) list[q] = list[q - 1], cell[q] = cell[q - 1];
-                list[r] = candidate, cell[r] = (int32_t)e;
-            }
+            for (int i = 0; i < k; i++) head[i] = 0;
+            for (int r = 0; r < n_best; r++) list[r] = merge(k, n_best, now, log_transmat + j, k, head, cell + r);
             for (int r = 0; r < n_best; r++) list[r] += log_density[t * k + j];
         }
         double *swap = now;
         now = next, next = swap;
     }
+    for (int i = 0; i < k; i++) head[i] = 0;
     for (int r = 0; r < n_best; r++) {
-        ptrdiff_t best = 0;
-        for (ptrdiff_t e = 1; e < cells; e++)
-            if (now[e] > now[best]) best = e;
-        log_probability[r] = now[best];
-        now[best] = -INFINITY;
-        for (ptrdiff_t t = n - 1, e = best; t >= 0; t--) {
-            path[r * n + t] = log_probability[r] > -INFINITY ? e / n_best : -1;
-            e = origin[t * cells + e] >= 0 ? origin[t * cells + e] : 0;
+        int32_t last;
+        log_probability[r] = merge(k, n_best, now, NULL, 0, head, &last);
+        for (ptrdiff_t t = n - 1, e = last; t >= 0; t--) {
+            path[(size_t)r * n + t] = last >= 0 ? e / n_best : -1;
+            e = last >= 0 && origin[t * cells + e] >= 0 ? origin[t * cells + e] : 0;
         }
     }
+    free(head);
     free(value);
     free(origin);
     return 0;
