@@ -29,18 +29,20 @@ EM_INLINE void most_many(int k, int v, const double *x, const double *m, VEC *be
 
 /* The first i with the largest x[i] + m[i], among LANES v. */
 EM_INLINE int first_of_most(const int v, const double *x, const double *m) {
-    VEC top = load(x) + load(m), place = {0};
-    for (int a = 1; a < v; a++) top = larger_f64(top, load(x + a * LANES) + load(m + a * LANES));
-    const double largest = largest_lane(top);
-    for (int i = 0; i < LANES; i++) place[i] = -i;
-    VEC first = splat_f64(-INFINITY); /* the negative of the index, so that the largest is the first */
-    for (int a = 0; a < v; a++) {
-        const IVEC equal = (IVEC)(load(x + a * LANES) + load(m + a * LANES) == splat_f64(largest));
-        const VEC here = (VEC)(((IVEC)(place - (double)(a * LANES)) & equal) | ((IVEC)splat_f64(-INFINITY) & ~equal));
-        first = larger_f64(first, here);
+    VEC sum[FEW], top = load(x) + load(m);
+    sum[0] = top;
+    for (int a = 1; a < v; a++) {
+        const VEC here = load(x + a * LANES) + load(m + a * LANES);
+        if (v <= FEW) sum[a] = here;
+        top = larger_f64(top, here);
     }
-    const double negative = largest_lane(first);
-    return negative > -INFINITY ? (int)-negative : 0; /* there may be none among NaN */
+    const double largest = largest_lane(top);
+    for (int a = 0; a < v; a++) {
+        const VEC here = v <= FEW ? sum[a] : (VEC)(load(x + a * LANES) + load(m + a * LANES));
+        for (int i = 0; i < LANES; i++)
+            if (here[i] == largest) return a * LANES + i;
+    }
+    return 0; /* none among NaN */
 }
 
 /* The first of equals at each step back. */
