@@ -337,7 +337,7 @@ class TestImpossibleRows:
     """Named by their place in what the user passed, whatever order and chunks they are computed in."""
 
     symbols = np.array([[0.0], [1.0], [0.0], [1.0], [1.0], [0.0]])
-    options = {  # noqa: RUF012
+    options = {  # noqa: RUF012  # never changed
         "emission": "categorical",
         "emissionprob_init": [[1.0, 0.0], [0.0, 1.0]],
         "transmat_init": [[0.0, 1.0], [1.0, 0.0]],

@@ -77,6 +77,18 @@ def test_many_symbols_cost_no_matrix_of_them():
     family.features(np.array([[np.nan]]))
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
+def test_a_fit_to_columns_of_very_different_units_can_predict(covariance_type):
+    """What is checked of parameters set by hand must hold for those of any fit."""
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(400, 3)) @ np.array([[1, 0.9, 0.5], [0, 0.4, 0.3], [0, 0, 0.5]])
+    Z[200:] += 4
+    model = EMHiddenMarkov(2, covariance_type=covariance_type, random_state=0)
+    expected = model.fit(Z).predict(Z)
+    X = Z * [1e-12, 1e12, 1]
+    assert_array_equal(model.fit(X).predict(X), expected)
+
+
 def test_tiny_weights():
     X, _ = two_levels(200)
     given = {"means_init": [[0.0], [5.0]], "covariances_init": np.ones((2, 1, 1)), "tol": 0, "max_iter": 20}

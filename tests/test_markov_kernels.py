@@ -386,7 +386,7 @@ def test_frequencies_of_drawn_paths():
 # --- shapes ---
 
 K, N, WIDTH = 5, 6, 8
-D, I, U = np.zeros, (lambda n: np.zeros(n, np.intp)), (lambda n: np.zeros(n, np.uint8))  # noqa: E741
+D, I, U = np.zeros, (lambda n: np.zeros(n, np.intp)), (lambda n: np.zeros(n, np.uint8))  # noqa: E741  # double, index, unsigned char
 STARTS = np.array([0, 2, 6])
 CALLS = {
     "scale_rows": [D((N, K)), D((N, WIDTH)), D(N)],

@@ -58,6 +58,11 @@ class Family(ABC):
     ----------
     names : tuple of str
         The parts of the parameters, by the names of the fitted attributes without the underscore.
+
+    Notes
+    -----
+    A family may also have ``scaled_density(params, rows, width)``, where densities relative to the largest of their
+    row are cheaper to come by than logarithms: see `CategoricalFamily`.
     """
 
     names: tuple[str, ...]

@@ -203,7 +203,12 @@ class GaussianFamily(Family):
             return super().check_part(name, value)
         covariances = check_array("covariances_init", value, self.covariance.shape(k, d), name)
         dense = self.covariance.dense(covariances, k, d)
-        if not np.allclose(dense, dense.swapaxes(1, 2)) or not (np.linalg.eigvalsh(dense) > 0).all():
+        sizes = np.sqrt(np.maximum(np.diagonal(dense, axis1=1, axis2=2), np.finfo(float).tiny))
+        correlations = dense / sizes[:, :, None] / sizes[:, None, :]  # so that rounding knows no units
+        if (
+            not np.allclose(correlations, correlations.swapaxes(1, 2))
+            or not (np.linalg.eigvalsh(correlations) > 0).all()
+        ):
             raise ValueError("covariances_init must be symmetric and positive definite")
         return covariances
 

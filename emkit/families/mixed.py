@@ -90,7 +90,7 @@ class MixedFamily(Family):
     by_kind: tuple[Part, ...]
 
     @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]  # those of the parts
         return tuple(name for _, family in self.by_kind for name in family.names)
 
     @classmethod

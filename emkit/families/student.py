@@ -78,7 +78,7 @@ class StudentFamily(Family):
         return cls(GaussianFamily.for_parts(n_components, options, _without_degrees(parts)))
 
     @property
-    def n_components(self) -> int:  # type: ignore[override]
+    def n_components(self) -> int:  # type: ignore[override]  # that of the Gaussians
         return self.gaussian.n_components
 
     @property

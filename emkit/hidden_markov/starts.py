@@ -60,9 +60,7 @@ class Starts:
         labels = self._data.labels
         k = self._model.family.n_components
         if labels is not None and len(np.unique(labels[labels >= 0])) == k:
-            return self.from_responsibilities(
-                np.where(labels >= 0, 1.0, 0.0)[:, None] * (labels[:, None] == np.arange(k))
-            )
+            return self.from_responsibilities((labels[:, None] == np.arange(k)).astype(np.float64))
         told = self._told()
         if told is not None:
             return self.from_responsibilities(self._soft(told))
