@@ -203,7 +203,8 @@ class GaussianFamily(Family):
             return super().check_part(name, value)
         covariances = check_array("covariances_init", value, self.covariance.shape(k, d), name)
         dense = self.covariance.dense(covariances, k, d)
-        sizes = np.sqrt(np.maximum(np.diagonal(dense, axis1=1, axis2=2), np.finfo(float).tiny))
+        variances = np.diagonal(dense, axis1=1, axis2=2)
+        sizes = np.sqrt(np.where(variances > 0, variances, 1.0))
         correlations = dense / sizes[:, :, None] / sizes[:, None, :]  # so that rounding knows no units
         if (
             not np.allclose(correlations, correlations.swapaxes(1, 2))
