@@ -4,5 +4,6 @@ from ._estimator import DegenerateSolutionWarning
 from .engine import ObjectiveFellWarning
 from .gaussian_mixture import EMGaussianMixture
 from .hidden_markov import EMHiddenMarkov
+from .topic_model import EMTopicModel
 
-__all__ = ["DegenerateSolutionWarning", "EMGaussianMixture", "EMHiddenMarkov", "ObjectiveFellWarning"]
+__all__ = ["DegenerateSolutionWarning", "EMGaussianMixture", "EMHiddenMarkov", "EMTopicModel", "ObjectiveFellWarning"]

@@ -22,7 +22,7 @@ from ._report import Report, history
 from ._validation import check_choice, check_integer, check_n_init, check_number
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
-from .restarts import Problem, Search, Settings, full_starts, run_one, search, short_starts
+from .restarts import Plan, Problem, Search, Settings, Watch, both, plan_of, run_one, search
 
 ACCELERATE = ("auto", "squarem", "anderson", False)
 
@@ -90,19 +90,21 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         publish: Callable[[Any], dict[str, Any]],
         start: Any = None,
         earlier: Earlier | None = None,
+        plan: Callable[[int | None, Settings], Plan] = plan_of,
+        also_watch: Watch | None = None,
     ) -> Search[Any, Any]:
         """Run EM from `start` if there is one, from `n_starts` starts, or (None) from the best of several short ones.
 
         `owner` is the estimator that the user holds, to whom callbacks speak; `publish` gives fitted attributes.
         """
         report = Report(owner, publish)
-        settings = Settings(float(self.tol), self.max_iter, self._accelerator(problem.model), report.watch, self.n_jobs)
+        watch = report.watch if also_watch is None else both(report.watch, also_watch)
+        settings = Settings(float(self.tol), self.max_iter, self._accelerator(problem.model), watch, self.n_jobs)
         with one_blas_thread():
             if start is not None:
                 found = run_one(problem, start, settings, rng, earlier)
             else:
-                plan = short_starts(settings) if n_starts is None else full_starts(n_starts, settings)
-                found = search(problem, plan, settings, rng)
+                found = search(problem, plan(n_starts, settings), settings, rng)
         report.close(found)
         return found
 

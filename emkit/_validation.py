@@ -104,7 +104,7 @@ def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool)
 
 
 def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: bool) -> BlockSource:
-    first = next((block for block in _iterate(blocks) if len(block)), None)
+    first = next((block for block in iterate_blocks(blocks) if len(block)), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
     head = _read(estimator, first, reset=reset, min_rows=1)
@@ -113,14 +113,15 @@ def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: boo
         return _read(estimator, block, reset=False, min_rows=0).astype(head.dtype, copy=False)
 
     weight = check_sample_weight(sample_weight, None, head.dtype)
-    return BlockSource(lambda: _iterate(blocks), read, weight, head.dtype, head.shape[1])
+    return BlockSource(lambda: iterate_blocks(blocks), read, weight, head.dtype, head.shape[1])
 
 
 def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
     return (X[start : start + CHUNK_ROWS] for start in range(0, len(X), CHUNK_ROWS))
 
 
-def _iterate(blocks: Any) -> Iterator[Any]:
+def iterate_blocks(blocks: Any) -> Iterator[Any]:
+    """What a call of the user's function yields."""
     try:
         return iter(blocks())
     except TypeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -107,34 +107,40 @@ class ArraySource:
 
 
 class BlockSource:
-    """Chunks of the blocks that a function yields each time it is called; nothing is kept."""
+    """Chunks of the blocks that a function yields each time it is called; nothing is kept.
+
+    `read` makes a table of a block, `split` makes chunks of a table and its weights.
+    """
 
     def __init__(
         self,
         blocks: Callable[[], Iterable[object]],
-        read: Callable[[object], np.ndarray],
+        read: Callable[[object], Any],
         weight: np.ndarray | None,
         dtype: np.dtype,
         n_features: int,
+        split: Callable[[Any, np.ndarray | None], Iterator[Any]] = split,
     ) -> None:
         self.dtype = dtype
         self.n_features = n_features
         self._blocks = blocks
         self._read = read
+        self._split = split
         self._weight = weight
         self._n_rows: int | None = None
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[Any]:
         start = 0
         for block in self._blocks():
             X = self._read(block)
+            n = X.shape[0]
             weight = None
             if self._weight is not None:
-                weight = self._weight[start : start + len(X)]
-                if len(weight) < len(X):
+                weight = self._weight[start : start + n]
+                if len(weight) < n:
                     raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have more rows")
-            start += len(X)
-            for rows in split(X, weight):
+            start += n
+            for rows in self._split(X, weight):
                 if weight is not None and not rows.weight.all():
                     rows = rows.take(np.flatnonzero(rows.weight))
                 if len(rows):

@@ -54,6 +54,9 @@ class Problem(Protocol[Params, S]):
     def draw(self, number: int, rng: np.random.Generator) -> Params:
         """Start `number` (from 0)."""
 
+    def carry_over(self, params: Params, rng: np.random.Generator, executor: Executor) -> Params:
+        """A start on all chunks from where a run on the sample ended."""
+
     def flaw(self, result: EMResult[Params, S]) -> str:
         """What makes a solution unfit for use, "" if nothing does."""
 
@@ -64,6 +67,19 @@ class Problem(Protocol[Params, S]):
         """Whether two solutions are the same up to the order of their components, roughly."""
 
 
+Watch = Callable[[int], Callable[[Step, Any], bool] | None]  # of a start's number: what the engine calls
+
+
+def both(one: Watch, other: Watch) -> Watch:
+    """Two that watch; a run stops if either says so."""
+
+    def watch(number: int) -> Callable[[Step, Any], bool] | None:
+        listeners = [listener for listener in (one(number), other(number)) if listener is not None]
+        return lambda step, params: sum(listener(step, params) for listener in listeners) > 0  # all of them listen
+
+    return watch
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to climb: see :func:`emkit.engine.run_em`."""
@@ -71,7 +87,7 @@ class Settings:
     tol: float
     max_iter: int
     accelerator: Callable[[], Accelerator | None]
-    watch: Callable[[int], Callable[[Step, Any], bool] | None]
+    watch: Watch
     n_jobs: int | None = None
 
 
@@ -104,6 +120,11 @@ class Plan(NamedTuple):
 
     heats: tuple[Heat, ...]
     only_best: bool
+
+
+def plan_of(n_starts: int | None, settings: Settings) -> Plan:
+    """That of a number of full starts, or of "auto" (None)."""
+    return short_starts(settings) if n_starts is None else full_starts(n_starts, settings)
 
 
 def short_starts(settings: Settings) -> Plan:
@@ -286,7 +307,10 @@ def _run_on(
     if is_done and not first.flaw:
         return run
     left = replace(settings, max_iter=settings.max_iter - first.n_iter)
-    second = climb(problem, first.params, run.number, left, rng, executor, Earlier(first.objective, first.gains))
+    start = first.params
+    if problem.sample is not problem.source:
+        start = problem.carry_over(start, rng, executor)
+    second = climb(problem, start, run.number, left, rng, executor, Earlier(first.objective, first.gains))
     return second._replace(result=_joined(first, second.result))
 
 

@@ -141,7 +141,9 @@ def entropy(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: An
 
 def _total(estimator: Any, X: Any, sample_weight: Any, metadata: dict[str, Any]) -> tuple[float, float]:
     """Log-likelihood and weight, summed over the rows."""
-    scores = np.asarray(estimator.score_samples(X, **metadata), dtype=np.float64)
+    # a topic model's scores are of half the tokens, given the others
+    by_row = getattr(estimator, "_training_log_likelihood", None) or estimator.score_samples
+    scores = np.asarray(by_row(X, **metadata), dtype=np.float64)
     weight = check_sample_weight(sample_weight, len(scores), scores.dtype)
     if weight is None:
         return float(scores.sum()), float(len(scores))

@@ -100,6 +100,9 @@ class PoissonMixtureProblem:
     def draw(self, number, rng):
         return self.model.init_params(self.source, rng)
 
+    def carry_over(self, params, rng, executor):
+        return params
+
     def flaw(self, result):
         return ""
 

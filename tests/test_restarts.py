@@ -78,6 +78,9 @@ class Landscape:
         hill = self.draws[number] if self.draws else number % len(self.heights)
         return Place(hill, np.array(1.0 + number / 100))
 
+    def carry_over(self, params, rng, executor):
+        return params
+
     def flaw(self, result):
         return f"flaw of hill {result.params.hill}" if result.params.hill in self.flawed else ""
 

@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from ..chunks import ArraySource, Source
 from ..description import Description
 from ..engine import EMResult
+from ..executors import Executor
 from ..families.degenerate import collapsed, flaws, seed_anew
 from ..families.gaussian import GaussianParams
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
@@ -84,6 +85,11 @@ class MixtureProblem:
         """Parameters of these parts, which the floor allows (unless they are held fixed)."""
         floor = 0.0 if "covariances" in self.model.fixed else None
         return GaussianMixtureParams(weights, self.model.family.params(means, covariances, floor))
+
+    def carry_over(
+        self, params: GaussianMixtureParams, rng: np.random.Generator, executor: Executor
+    ) -> GaussianMixtureParams:
+        return params
 
     def flaw(self, result: Result) -> str:
         stats = result.stats

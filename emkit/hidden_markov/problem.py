@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from ..engine import EMResult
+from ..executors import Executor
 from .model import HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
 from .sequences import Sequences, split
 from .starts import METHODS, Starts, joined
@@ -52,6 +53,11 @@ class HiddenMarkovProblem:
 
     def draw(self, number: int, rng: np.random.Generator) -> HiddenMarkovParams:
         return self._starts.draw(METHODS[number % len(METHODS)], rng)
+
+    def carry_over(
+        self, params: HiddenMarkovParams, rng: np.random.Generator, executor: Executor
+    ) -> HiddenMarkovParams:
+        return params
 
     def flaw(self, result: Result) -> str:
         stats = result.stats

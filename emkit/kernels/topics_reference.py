@@ -1,0 +1,260 @@
+r"""A plain NumPy twin of each kernel of topic models: what it computes, and the oracle of its test.
+
+Names and signatures are those of the kernels. A *corpus* is a document-term matrix in CSR: the entries of document d
+are ``starts[d]`` to ``starts[d + 1] - 1``, each with a term and a count above 0, which may be fractional; a document
+may have no entries. Below, w is the term of an entry j, :math:`n_j` its count, :math:`\theta_k` the weight of topic k
+in the document and :math:`\phi_{wk}` the entry of `topics`: what topic k gives to term w. Natural logs throughout.
+
+"real" is float64 or float32, one of them for all real arrays of a call, results among them; log-likelihoods are float64
+always. Arrays are C-contiguous, at any multiple of the size of their numbers.
+
+*Width.* Rows over topics have a width that is a multiple of the vector length (4 of float64, 8 of float32): what lies
+behind the topics must be zero, in results too.
+
+The twins compute in float64 throughout and trust their input: shapes, dtypes, no NaN. The kernels check shapes, and
+`starts` and `terms` (ValueError), and compute in "real". What they give for a document depends on that document alone,
+to the last bit.
+
+References
+----------
+.. [1] Hofmann, T. (1999). Probabilistic latent semantic indexing. SIGIR, 50-57.
+.. [2] Blei, D. M., Ng, A. Y. and Jordan, M. I. (2003). Latent Dirichlet allocation. JMLR 3, 993-1022.
+.. [3] Asuncion, A., Welling, M., Smyth, P. and Teh, Y. W. (2009). On smoothing and inference for topic models. UAI,
+   27-34.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma as psi
+
+Real = NDArray[Any]  # float64 or float32
+Double = NDArray[np.float64]
+Index = NDArray[np.intp]
+Terms = NDArray[np.int32]
+
+
+def smallest_weight(dtype: np.dtype[Any]) -> float:
+    """Shares not above it are 0, so that no product of two of them is subnormal."""
+    return 1e-150 if dtype == np.float64 else 1e-18
+
+
+def smallest_exponent(dtype: np.dtype[Any]) -> float:
+    """Exponentials of what is below it are 0."""
+    return -708.0 if dtype == np.float64 else -87.0
+
+
+def topic_sweeps(
+    starts: Index,
+    terms: Terms,
+    counts: Real,
+    weight: Real | None,
+    topics: Real,
+    prior: Real,
+    n_topics: int,
+    digamma: bool,
+    n_sweeps: int,
+    tol: float,
+    pseudo: Real,
+    sums: Real | None,
+    used: Real | None,
+    log_likelihood: Double | None,
+) -> None:
+    r"""Pseudo-counts of the topics of each document, for given topics, and the statistics of its terms.
+
+    One sweep over a document with the pseudo-counts g is
+
+    .. math:: m_j = \sum_k \theta_k \phi_{wk}, \quad
+       g_k \leftarrow prior_k + \theta_k \sum_j \frac{n_j}{m_j} \phi_{wk}
+
+    with one of two weights of the topics:
+
+    .. math:: \theta_k = g_k / \textstyle\sum_l g_l \quad \text{or} \quad
+       \theta_k = \exp(\psi(g_k) - \psi(\textstyle\sum_l g_l)) \quad \text{(digamma)}
+
+    The shares with prior 0 are EM for PLSA [1]_, with prior :math:`\alpha - 1` for the posterior mode of LDA ("MAP" in
+    [3]_). The others, :math:`\exp E[\log \theta_k]` under a Dirichlet distribution with the parameters g, with prior
+    :math:`\alpha` and with `topics` made in the same way, are variational Bayes for LDA [2]_. A term with
+    :math:`m_j = 0` counts as absent.
+
+    A document ends with the first sweep whose mean change, :math:`\sum_k |g_k^{new} - g_k| / n\_topics`, is at most
+    `tol`, and after `n_sweeps` at the latest. With `sums` the last sweep is one of its own: it follows the sweep of
+    small change, or is number `n_sweeps`. In it, where the document has the weight v,
+
+    .. math:: sums_{wk} \mathrel{+}= v \frac{n_j}{m_j} \theta_k, \quad used_k = g_k, \quad
+       log\_likelihood = \sum_j n_j \log m_j
+
+    at the g from before the sweep. Expected counts are the `sums` times `topics`, by entry: the caller multiplies.
+
+    Parameters
+    ----------
+    starts : intp (documents + 1,)
+    terms : int32 (entries,)
+    counts : real (entries,)
+        Above 0.
+    weight : real (documents,) or None
+        None, or anything, without `sums`; so for `used` and `log_likelihood`.
+    topics : real (terms, width)
+        Neither negative nor above 1, and so small that no :math:`m_j` is above 1, beyond rounding.
+    prior : real (width,)
+        Not negative; above 0 if `digamma`, but for the padding.
+    n_topics : int
+    digamma : bool
+        Which weights. Shares up to 1e-150 (float64) or 1e-18 (float32) become 0, and so do the other weights below
+        exp(-708) or exp(-87). A document without pseudo-counts has no weights but 0.
+    n_sweeps : int
+        At least 1.
+    tol : float
+    pseudo : real (documents, width)
+        The first g; overwritten by the last.
+    sums : real (terms, width) or None
+        Added to.
+    used : real (documents, width)
+        Overwritten.
+    log_likelihood : float64 (documents,)
+        Overwritten, without the weight; -inf if some :math:`m_j = 0`.
+    """
+    prior_of_topics = prior.astype(np.float64)
+    for d, (n, rows, places) in enumerate(_documents(starts, terms, counts, topics)):
+        g = pseudo[d].astype(np.float64)
+        for _ in range(n_sweeps if sums is None else n_sweeps - 1):
+            before = g
+            theta = _weights(g, digamma, topics.dtype)
+            g = prior_of_topics + theta * (_quotient(n, rows @ theta) @ rows)
+            if np.abs(g - before).sum() <= tol * n_topics:
+                break
+        if sums is not None:
+            assert weight is not None
+            assert used is not None
+            assert log_likelihood is not None
+            theta = _weights(g, digamma, topics.dtype)
+            ratio = _quotient(n, rows @ theta)
+            used[d], log_likelihood[d] = g, _log_likelihood(n, rows @ theta)
+            np.add.at(sums, places, (weight[d] * np.outer(ratio, theta)).astype(sums.dtype))
+            g = prior_of_topics + theta * (ratio @ rows)
+        pseudo[d] = g
+
+
+def topic_log_likelihood(
+    starts: Index, terms: Terms, counts: Real, topics: Real, weights: Real, log_likelihood: Double
+) -> None:
+    r"""Log-likelihood of each document, but for the multinomial coefficient, given the weights of its topics.
+
+    .. math:: log\_likelihood = \sum_j n_j \log \sum_k \theta_k \phi_{wk}
+
+    Parameters
+    ----------
+    starts, terms, counts, topics
+        As for `topic_sweeps`.
+    weights : real (documents, width)
+        :math:`\theta`.
+    log_likelihood : float64 (documents,)
+        Overwritten; -inf if a term has probability 0, and 0 for a document without terms.
+    """
+    for d, (n, rows, _) in enumerate(_documents(starts, terms, counts, topics)):
+        log_likelihood[d] = _log_likelihood(n, rows @ weights[d].astype(np.float64))
+
+
+def topic_sweep_collapsed(
+    starts: Index,
+    terms: Terms,
+    counts: Real,
+    weight: Real | None,
+    topics: Real,
+    totals: Real,
+    prior: Real,
+    own: bool,
+    resp: Real,
+    sums: Real | None,
+    log_likelihood: Double,
+) -> None:
+    r"""One sweep of collapsed variational inference, order zero ("CVB0" in [3]_), for given counts of the topics.
+
+    With the responsibilities :math:`r_{jk}` of the pass before and :math:`e_k = \sum_j n_j r_{jk}`, all tokens of an
+    entry share their new ones, from the counts without one of these tokens:
+
+    .. math:: q_{jk} = (\max(e_k - r_{jk}, 0) + prior_k)
+       \frac{\max(topics_{wk} - own \cdot r_{jk}, 0)}{totals_k - own \cdot r_{jk}}, \quad
+       r_{jk} \leftarrow q_{jk} / \textstyle\sum_l q_{jl}
+
+    where a quotient is 0 if its denominator is not positive. The new ones do not change e or the counts before the
+    sweep is over. It also gives
+
+    .. math:: log\_likelihood = \sum_j n_j \log \frac{\sum_k q_{jk}}{\sum_k (\max(e_k - r_{jk}, 0) + prior_k)}, \quad
+       sums_{wk} \mathrel{+}= v n_j r_{jk}^{new}
+
+    for a document of weight v: of each token, the probability given all others.
+
+    Parameters
+    ----------
+    starts, terms, counts
+        As for `topic_sweeps`.
+    weight : real (documents,) or None
+        None, or anything, without `sums`.
+    topics : real (terms, width)
+        Expected counts of the terms plus their prior: :math:`N_{wk} + \eta`.
+    totals : real (width,)
+        Those summed over all terms.
+    prior : real (width,)
+        :math:`\alpha`.
+    own : bool
+        Whether the documents are among those that `topics` counts.
+    resp : real (entries, width)
+        Overwritten. The new ones are zeros for an entry whose :math:`q_{jk}` all are.
+    sums : real (terms, width) or None
+        Added to.
+    log_likelihood : float64 (documents,)
+        Overwritten, without the weight; -inf if some entry has no :math:`q_{jk}` above 0.
+    """
+    counted = float(own)
+    totals_of_topics, prior_of_topics = totals.astype(np.float64), prior.astype(np.float64)
+    for d, (n, rows, places) in enumerate(_documents(starts, terms, counts, topics)):
+        entries = slice(starts[d], starts[d + 1])
+        r = resp[entries].astype(np.float64)
+        e = n @ r
+        document = np.maximum(e - r, 0.0) + prior_of_topics
+        topic = np.maximum(rows - counted * r, 0.0)
+        q = _quotient(document * topic, totals_of_topics - counted * r)
+        mixture = q.sum(axis=1)
+        log_likelihood[d] = _log_likelihood(n, _quotient(mixture, document.sum(axis=1)))
+        r = _quotient(q, mixture[:, np.newaxis])
+        resp[entries] = r
+        if sums is not None:
+            assert weight is not None
+            np.add.at(sums, places, (weight[d] * n[:, np.newaxis] * r).astype(sums.dtype))
+
+
+def _documents(starts: Index, terms: Terms, counts: Real, topics: Real) -> Iterator[tuple[Double, Double, Terms]]:
+    """Of each document: counts, rows of the topics, and which rows."""
+    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        places = terms[start:stop]
+        yield counts[start:stop].astype(np.float64), topics[places].astype(np.float64), places
+
+
+def _weights(g: Double, digamma: bool, dtype: np.dtype[Any]) -> Double:
+    if digamma:
+        return _exponential_of_expected_log(g, smallest_exponent(dtype))
+    shares = _quotient(g, np.full_like(g, g.sum()))
+    return np.where(shares > smallest_weight(dtype), shares, 0.0)
+
+
+def _exponential_of_expected_log(g: Double, smallest: float) -> Double:
+    weights, positive = np.zeros_like(g), g > 0
+    logs = psi(g[positive]) - psi(g.sum())
+    weights[positive] = np.where(logs >= smallest, np.exp(logs), 0.0)
+    return weights
+
+
+def _quotient(numerator: Double, denominator: Double) -> Double:
+    """0 where the denominator is not positive."""
+    out = np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape))
+    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+
+
+def _log_likelihood(n: Double, mixture: Double) -> float:
+    with np.errstate(divide="ignore"):
+        return float(n @ np.log(mixture))

@@ -1,0 +1,250 @@
+"""What `fit` and `partial_fit` of EMTopicModel do, between raw input and fitted attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._blas import one_blas_thread
+from .._validation import check_n_init
+from ..engine import Step, run_em
+from ..kernels.padding import padded
+from ..online import OnlineState
+from ..restarts import Heat, Plan, Search, Settings, executor_for
+from .completion import complete, shares_of
+from .documents import Documents, Kept, as_chunks, joined
+from .methods import METHODS, Method, Sweeps, Topics
+from .model import TopicModel, TopicModelParams
+from .options import Given, Summary, check_params, make_model, read_given, summarise
+from .priors import even_prior, uneven_prior
+from .problem import Result, TopicProblem
+from .reading import FEW, Corpus, random_documents, read_corpus
+from .schedule import State, batches_for, stepwise
+
+if TYPE_CHECKING:
+    from .estimator import EMTopicModel
+
+SHORT_STARTS, SHORT_STEPS = 6, 10
+FINALISTS, FINAL_STEPS = 2, 30
+PILOT_ROUNDS, PILOT_STEPS = 3, 10
+
+
+def plan_of(n_starts: int | None, settings: Settings) -> Plan:
+    """Of some short starts, the best two are run on, and then the best (None); or all of a number of starts."""
+    heats = ((SHORT_STARTS, SHORT_STEPS), (FINALISTS, FINAL_STEPS)) if n_starts is None else ((n_starts, FINAL_STEPS),)
+    limited = tuple(Heat(n, settings.tol, min(steps, settings.max_iter), False) for n, steps in heats)
+    return Plan(limited, only_best=n_starts is None)
+
+
+def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weight: Any) -> None:
+    """Fit `estimator`, a blank copy of `owner`."""
+    check_params(estimator)
+    rng = estimator._random_generator()
+    corpus = read_corpus(estimator, X, sample_weight, reset=True, dtype=estimator.dtype)
+    stopper = None
+    if estimator.early_stopping:
+        corpus, held_out = _hold_out(corpus, estimator.validation_fraction, rng)
+        stopper = Stopper(estimator, held_out)
+    summary = summarise(corpus, estimator.n_components)
+    given = read_given(estimator, len(summary.term_counts))
+    problem = _problem(estimator, corpus, summary, given, rng)
+    continues = owner.warm_start and hasattr(owner, "components_")
+    start = None
+    if continues:
+        check_continues(owner, "warm_start=True", len(summary.term_counts))
+        problem = replace(problem, model=replace(problem.model, alpha=owner.doc_topic_prior_.astype(np.float64)))
+        start = problem.model.params(owner.components_.T.astype(np.float64))
+    elif estimator.learn_priors and problem.model.method.has_priors:
+        with one_blas_thread():
+            problem = replace(problem, model=learned(problem, estimator.learn_priors, rng))
+    model = problem.model
+    if stopper is not None:
+        stopper.model = model
+    search = estimator._search(
+        *(problem, check_n_init(estimator.n_init), rng, owner, partial(published, model), start),
+        plan=plan_of,
+        also_watch=stopper,
+    )
+    if stopper is not None:
+        search = stopper.best_of(search, problem)
+    _publish(estimator, model, averaged(search.best.result), summary.n_tokens)
+    estimator._record(search, model)
+
+
+def _problem(
+    estimator: EMTopicModel, corpus: Corpus, summary: Summary, given: Given, rng: np.random.Generator
+) -> TopicProblem:
+    """Small corpora are their own sample, and all steps are on all documents; unless mini-batches are asked for."""
+    sample: Iterable[Documents] = corpus
+    is_large = summary.n_documents >= FEW or not isinstance(corpus, list)
+    if (is_large or estimator.batch_size is not None) and estimator.max_iter > 0:
+        sample = random_documents(corpus, FEW, rng)
+    batches = batches_for(summary.n_documents, summary.weight, estimator.batch_size)
+    return TopicProblem(make_model(estimator, summary, given), corpus, sample, given, batches)
+
+
+def learned(problem: TopicProblem, which: Any, rng: np.random.Generator) -> TopicModel:
+    """The model with priors learned on the sample, in turn with some steps from a first start."""
+    model, params = problem.model, problem.draw(0, rng.spawn(1)[0])
+    for _ in range(PILOT_ROUNDS):
+        result = run_em(model, params, problem.sample, tol=0, max_iter=PILOT_STEPS)
+        params = result.params
+        if which in (True, "doc_topic"):
+            model = replace(model, alpha=_learned_alpha(model, params, problem.sample))
+        if which in (True, "topic_word") and model.eta.size == 1 and model.eta.item() >= 0:
+            model = replace(model, eta=np.full((1, 1), even_prior(result.stats.counts, model.eta.item())))
+    return model
+
+
+def _learned_alpha(model: TopicModel, params: TopicModelParams, sample: Iterable[Documents]) -> np.ndarray:
+    sample = list(sample)
+    pseudo = [model.method.fold_in(params.topics, chunk, model.alpha, model.first_sweeps) for chunk in sample]
+    counts = np.maximum(np.concatenate(pseudo).astype(np.float64) - model.alpha, 0)
+    return uneven_prior(counts, np.concatenate([chunk.weight for chunk in sample]).astype(np.float64), model.alpha)
+
+
+def _hold_out(corpus: Corpus, fraction: float, rng: np.random.Generator) -> tuple[Corpus, Documents]:
+    """A random share of the documents, to stop by."""
+    if not isinstance(corpus, list):
+        raise ValueError("early_stopping=True needs documents in memory, but X is a function that yields blocks")
+    whole = joined(corpus)
+    n_held = int(np.ceil(fraction * len(whole)))
+    if n_held >= len(whole):
+        raise ValueError(
+            f"validation_fraction={fraction} of {len(whole)} documents leaves none to learn from; "
+            "set early_stopping=False or give more documents"
+        )
+    order = rng.permutation(len(whole))
+    learn = whole.take(np.sort(order[n_held:]))
+    return as_chunks(learn.table, learn.weight), whole.take(np.sort(order[:n_held]))
+
+
+class Stopper:
+    """Stops a run when the completion of held-out documents has not improved for some steps, and keeps the best."""
+
+    def __init__(self, estimator: EMTopicModel, held_out: Documents) -> None:
+        self.model: TopicModel | None = None
+        self._held_out = held_out
+        self._sweeps = Sweeps(estimator.max_doc_update_iter, estimator.mean_change_tol)
+        self._patience = estimator.n_iter_no_change
+        self._best: dict[int, tuple[float, int, TopicModelParams]] = {}
+
+    def __call__(self, number: int) -> Callable[[Step, TopicModelParams], bool]:
+        self._best.pop(number, None)  # a run on the sample says nothing of one on all documents
+
+        def watch(step: Step, params: TopicModelParams) -> bool:
+            score = self._score(params)
+            if number not in self._best or score > self._best[number][0]:
+                self._best[number] = score, step.iteration, params
+            return step.iteration - self._best[number][1] >= self._patience
+
+        return watch
+
+    def _score(self, params: TopicModelParams) -> float:
+        assert self.model is not None
+        method, alpha = self.model.method, self.model.alpha
+        topic_word = padded(shares_of(params.pseudo_counts.T).T, self._held_out.dtype)
+        done = complete(method, params.topics, topic_word, alpha, self._held_out, self._sweeps)
+        return float(self._held_out.weight @ done.log_likelihood)
+
+    def best_of(self, search: Search, problem: TopicProblem) -> Search:
+        """The search with the parameters that were best on held-out documents; not those of the last step."""
+        run = search.best
+        params = self._best[run.number][2]
+        best = run_em(problem.model, params, problem.source, max_iter=0)
+        result = replace(run.result, params=best.params, stats=best.stats, objective=best.objective, converged=True)
+        return search._replace(best=run._replace(result=result))
+
+
+def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weight: Any) -> None:
+    """Update `owner` by documents, into `estimator`, a blank copy of it; without an earlier fit, by a short one."""
+    if not hasattr(owner, "_online"):
+        asked = estimator.max_iter, estimator.tol
+        estimator.max_iter, estimator.tol = min(estimator.max_iter, FINAL_STEPS), 0
+        fit_batch(estimator, owner, X, sample_weight)
+        estimator.max_iter, estimator.tol = asked
+        return
+    check_params(estimator)
+    check_continues(owner, "partial_fit", owner.n_features_in_)
+    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier"):
+        if hasattr(owner, name):
+            setattr(estimator, name, getattr(owner, name))
+    corpus = read_corpus(estimator, X, sample_weight, reset=False, dtype=owner.components_.dtype)
+    model, state = owner._online
+    n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
+    with executor_for(estimator.n_jobs) as executor, one_blas_thread():
+        for batch in _in_batches(corpus, estimator.batch_size):
+            model = replace(model, n_documents=state.weight + float(batch.weight.sum(dtype=np.float64)))
+            state = stepwise(model, state, batch, executor)
+            n_iter, tokens = n_iter + 1, tokens + float(batch.term_counts.sum())
+    _publish(estimator, model, state, tokens)
+    estimator.objective_ = float(state.stats.objective * state.weight)
+    estimator.n_iter_ = estimator.n_e_steps_ = n_iter
+    estimator.n_parameters_ = model.n_free(state.params)
+
+
+def _in_batches(corpus: Corpus, batch_size: int | None) -> Iterable[Documents]:
+    for chunk in corpus:
+        size = batch_size or len(chunk)
+        for start in range(0, len(chunk), size):
+            yield chunk.take(np.arange(start, min(start + size, len(chunk))))
+
+
+def check_continues(owner: EMTopicModel, what: str, n_terms: int) -> None:
+    """ValueError if `what` would continue a fit of another size or method."""
+    fitted = (*owner.components_.shape, owner._fitted_type)
+    if fitted != (owner.n_components, n_terms, owner.method):
+        raise ValueError(
+            f"{what} continues a fit with n_components={fitted[0]}, {fitted[1]} features and method={fitted[2]!r}, "
+            f"but now n_components={owner.n_components}, method={owner.method!r} and X has {n_terms} features"
+        )
+
+
+def averaged(result: Result) -> State:
+    """Where `partial_fit` goes on."""
+    weight = result.stats.weight
+    stats = replace(result.stats, kept=Kept()) * (1 / weight)
+    return OnlineState(result.params._replace(kept=Kept()), stats, weight, result.n_iter)
+
+
+def published(model: TopicModel, params: TopicModelParams) -> dict[str, Any]:
+    """Fitted attributes that hold parameters, in the dtype of the loops."""
+    return {
+        "components_": np.ascontiguousarray(params.pseudo_counts.T, dtype=model.dtype),
+        "topic_word_": shares_of(params.pseudo_counts.T).astype(model.dtype),
+        "doc_topic_prior_": model.alpha.astype(model.dtype),
+        "topic_word_prior_": model.eta.item() if model.eta.size == 1 else model.eta.T.astype(model.dtype),
+    }
+
+
+def _publish(estimator: EMTopicModel, model: TopicModel, state: State, n_tokens: float) -> None:
+    for name, value in published(model, state.params).items():
+        setattr(estimator, name, value)
+    estimator.topic_weights_ = shares_of(state.stats.counts.sum(axis=0)[None])[0].astype(model.dtype)
+    estimator.mean_document_length_ = n_tokens / state.weight
+    estimator._fitted_type = model.method.name
+    estimator._online = (model, state)
+
+
+class Fitted(NamedTuple):
+    """What a fitted estimator needs to look at documents."""
+
+    method: Method
+    topics: Topics
+    topic_word: np.ndarray  # (V, width): probabilities of the terms
+    alpha: np.ndarray  # (K,) float64
+    sweeps: Sweeps
+
+
+def fitted_topics(estimator: EMTopicModel, dtype: np.dtype) -> Fitted:
+    """From fitted attributes, for documents of a dtype."""
+    method = METHODS[getattr(estimator, "_fitted_type", estimator.method)]
+    pseudo_counts = estimator.components_.T.astype(np.float64)
+    alpha = estimator.doc_topic_prior_.astype(np.float64)
+    topic_word = padded(shares_of(pseudo_counts.T).T, dtype)
+    sweeps = Sweeps(estimator.max_doc_update_iter, estimator.mean_change_tol)
+    return Fitted(method, method.topics(pseudo_counts, dtype), topic_word, alpha, sweeps)

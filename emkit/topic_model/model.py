@@ -1,0 +1,148 @@
+"""The topic model as an EM model: parameters, statistics and the two steps; methods.py has what `method` changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ..engine import Stats
+from .documents import Documents, Kept
+from .methods import Method, Sweeps, Topics
+
+ONE_SWEEP = Sweeps(1)
+ROUNDING = 64  # units in the last place of a sum over tokens
+
+
+class TopicModelParams(NamedTuple):
+    """Parameters: the topics, and what the documents begin the next pass with."""
+
+    pseudo_counts: np.ndarray  # (V, K) float64: expected counts of the terms in the topics plus their prior
+    topics: Topics
+    kept: Kept
+
+
+@dataclass(frozen=True)
+class TopicModelStats(Stats):
+    """Expected sufficient statistics.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (V, K)
+        Expected number of tokens of each term in each topic, weighted.
+    kept : Kept
+        What the next pass over these documents begins with.
+    """
+
+    counts: np.ndarray
+    kept: Kept
+
+
+@dataclass(frozen=True, eq=False)
+class TopicModel:
+    """Hyper-parameters and the two steps; pure. See :class:`emkit.engine.EMModel`.
+
+    Attributes
+    ----------
+    method : Method
+        One of :data:`emkit.topic_model.methods.METHODS`.
+    alpha : ndarray of shape (K,)
+        Prior pseudo-counts of the topics in a document.
+    eta : ndarray, broadcasts to (V, K)
+        Prior pseudo-counts of the terms in a topic.
+    dtype : dtype
+        Of the documents and of the loops over them.
+    sweeps : Sweeps
+        Updates of a document in a pass that begins where the one before ended.
+    first_sweeps : Sweeps
+        The same for a document of which nothing is kept.
+    held : ndarray or None
+        (V, m): pseudo-counts of the topics that the M-step leaves as they are, ...
+    is_held : ndarray of shape (K,), bool, or None
+        ... and which these are. None is none.
+    n_documents : float or None
+        Total weight of the documents that statistics stand for, where they are a share of them; None if they are all.
+    """
+
+    method: Method
+    alpha: np.ndarray
+    eta: np.ndarray
+    dtype: np.dtype
+    sweeps: Sweeps = ONE_SWEEP
+    first_sweeps: Sweeps = ONE_SWEEP
+    held: np.ndarray | None = None
+    is_held: np.ndarray | None = None
+    n_documents: float | None = None
+
+    can_accelerate = False
+
+    @property
+    def n_components(self) -> int:
+        return len(self.alpha)
+
+    @property
+    def monotone(self) -> bool:
+        """A negative prior has no maximum: terms leave the topics, and each that does lifts the objective at will."""
+        return self.method.monotone and bool((self.eta >= 0).all())
+
+    def params(self, pseudo_counts: np.ndarray, kept: Kept | None = None) -> TopicModelParams:
+        """Parameters of pseudo-counts (V, K), the held topics put in."""
+        if self.held is not None:
+            pseudo_counts = pseudo_counts.copy()
+            pseudo_counts[:, self.is_held] = self.held
+        return TopicModelParams(pseudo_counts, self.method.topics(pseudo_counts, self.dtype), kept or Kept())
+
+    def init_params(self, chunks: Iterable[Documents], rng: np.random.Generator) -> TopicModelParams:
+        """A start from documents far from each other."""
+        from .starts import Starts  # starts use the model
+
+        return Starts(self, chunks).draw(0, rng)
+
+    def e_step(self, params: TopicModelParams, chunk: Documents) -> TopicModelStats:
+        """Expected counts of a chunk, and what it begins the next pass with."""
+        before = params.kept.of(chunk)
+        sweeps = self.first_sweeps if before is None else self.sweeps
+        visit = self.method.visit(params.topics, chunk, self.alpha, sweeps, before)
+        kept = Kept()
+        if chunk.place is not None and self.method.keeps_documents:
+            kept = Kept({chunk.place: visit.kept})
+        return TopicModelStats(
+            float(chunk.weight.astype(np.float64) @ visit.objective),
+            float(chunk.weight.sum(dtype=np.float64)),
+            visit.counts,
+            kept,
+        )
+
+    def m_step(self, stats: TopicModelStats, params: TopicModelParams) -> TopicModelParams:
+        """Counts plus prior; below zero (a negative prior) the term leaves the topic."""
+        counts = stats.counts
+        if self.n_documents is not None:
+            counts = counts * (self.n_documents / stats.weight)
+        pseudo_counts = counts + self.eta
+        if (self.eta < 0).any():
+            np.maximum(pseudo_counts, 0, out=pseudo_counts)
+        return self.params(pseudo_counts, stats.kept)
+
+    def log_prior(self, params: TopicModelParams) -> float:
+        """That of the topics; the documents' is in the statistics."""
+        pseudo_counts, eta = params.pseudo_counts, self.eta
+        if self.is_held is not None:
+            pseudo_counts = pseudo_counts[:, ~self.is_held]
+            eta = eta if eta.shape[1] == 1 else eta[:, ~self.is_held]
+        return self.method.topic_prior(pseudo_counts, eta)
+
+    def n_free(self, params: TopicModelParams) -> int:
+        """Those of the topics; the weights of the documents are left out, as they grow with the data."""
+        n_held = 0 if self.held is None else self.held.shape[1]
+        return (self.n_components - n_held) * (len(params.pseudo_counts) - 1)
+
+    def rounding(self, params: TopicModelParams) -> float:
+        return float(ROUNDING * np.finfo(self.dtype).eps)
+
+    def recentre(
+        self, stats: TopicModelStats, params: TopicModelParams, new_params: TopicModelParams
+    ) -> TopicModelStats:
+        """The same: counts are about nothing."""
+        return stats

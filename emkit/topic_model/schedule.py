@@ -1,0 +1,85 @@
+"""Stepwise EM over mini-batches: the first passes over a large corpus, and every `partial_fit`.
+
+References
+----------
+.. [1] Cappe, O. and Moulines, E. (2009). On-line expectation-maximization algorithm for latent data models. JRSS B
+   71(3), 593-613. Equation (11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from ..executors import Executor
+from ..online import OnlineState, online_step
+from .documents import Documents, Kept, joined, split
+from .model import TopicModel, TopicModelParams, TopicModelStats
+
+State = OnlineState[TopicModelParams, TopicModelStats]
+
+N_CHUNKS = 2  # of a mini-batch, so that two threads have work
+N_PASSES = 2
+FEWEST, MOST = 20, 50  # mini-batches of a pass, unless the user has set their size
+BATCH_ROWS = 400
+
+
+class Batches(NamedTuple):
+    """Mini-batches of all documents."""
+
+    size: int
+    total: float  # weight of all documents
+    n_passes: int = N_PASSES
+
+
+def batches_for(n_documents: int, weight: float, batch_size: int | None) -> Batches:
+    """Of the size that the user set; else of about 400 documents, but 20 to 50 in a pass."""
+    if batch_size is None:
+        batch_size = int(np.clip(BATCH_ROWS, -(-n_documents // MOST), -(-n_documents // FEWEST)))
+    return Batches(min(batch_size, n_documents), weight)
+
+
+def run_stepwise(
+    model: TopicModel,
+    params: TopicModelParams,
+    sample: Iterable[Documents],
+    source: Iterable[Documents],
+    batches: Batches,
+    rng: np.random.Generator,
+    executor: Executor,
+) -> TopicModelParams:
+    """Some passes over all documents from parameters of a sample, whose documents count as seen."""
+    state = first_state(model, params, sample, executor)
+    model = replace(model, n_documents=batches.total)
+    for _ in range(batches.n_passes):
+        for batch in _in_batches(source, batches.size, rng):
+            state = stepwise(model, state, batch, executor)
+    return state.params
+
+
+def first_state(model: TopicModel, params: TopicModelParams, chunks: Iterable[Documents], executor: Executor) -> State:
+    """Parameters with the averaged statistics of the documents that they come from."""
+    stats = executor.sum(partial(model.e_step, params), chunks)
+    averaged = replace(stats, kept=Kept()) * (1 / stats.weight)
+    return OnlineState(params._replace(kept=Kept()), averaged, stats.weight, 0)
+
+
+def stepwise(model: TopicModel, state: State, batch: Documents, executor: Executor) -> State:
+    """One E-step of a batch and one M-step."""
+    pieces = split(batch.table, batch.weight, -(-len(batch) // N_CHUNKS))
+    return online_step(model, state, executor.sum(partial(model.e_step, state.params), pieces))
+
+
+def _in_batches(source: Iterable[Documents], size: int, rng: np.random.Generator) -> Iterator[Documents]:
+    """In a random order if the documents are in memory; those read block by block come as they are."""
+    if isinstance(source, list):
+        whole = joined(source)
+        order = rng.permutation(len(whole))
+        yield from (whole.take(order[start : start + size]) for start in range(0, len(order), size))
+        return
+    for chunk in source:
+        yield from split(chunk.table, chunk.weight, size)

@@ -1,0 +1,109 @@
+"""Starts of a topic model: each topic the terms of a few documents that resemble each other.
+
+The first document of a topic is drawn far from those of the topics before it, as k-means++ does ([1]_), in the geometry
+of term frequencies weighted by rarity. Such starts lead to higher likelihoods and more coherent topics than random
+ones, and in fewer passes. Documents are put in an order of their own, and drawn by weight, so that neither the order
+of the rows nor a weight written as repetition makes a difference.
+
+References
+----------
+.. [1] Arthur, D. and Vassilvitskii, S. (2007). k-means++: the advantages of careful seeding. SODA, 1027-1035.
+   Section 2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..seeding import draw_row
+from .documents import Documents, joined
+from .model import TopicModel, TopicModelParams
+from .options import Given
+
+NEIGHBOURS = (20, 5, 1)  # documents of a topic, in turn; the fewer, the sharper the topics
+BACKGROUND = 0.3  # share of a topic that is as in the whole corpus
+UNEVENNESS = 0.1  # of the weights of terms at random, so that no two topics are the same
+N_CANDIDATES = 4
+
+
+class Starts:
+    """Draws starts from some documents."""
+
+    def __init__(self, model: TopicModel, chunks: Iterable[Documents], given: Given | None = None) -> None:
+        self._model = model
+        self._given = given or Given()
+        self._documents = _in_own_order(joined(chunks))
+
+    def draw(self, number: int, rng: np.random.Generator) -> TopicModelParams:
+        """Start `number`, from 0."""
+        documents, model = self._documents, self._model
+        background = documents.term_counts / max(documents.term_counts.sum(), 1e-300)
+        topics = np.empty((documents.n_terms, model.n_components))
+        for k, near in enumerate(self._groups(NEIGHBOURS[number % len(NEIGHBOURS)], rng)):
+            terms = near @ self._counts
+            topics[:, k] = (1 - BACKGROUND) * terms / max(terms.sum(), 1e-300) + BACKGROUND * background
+        topics *= rng.uniform(1 - UNEVENNESS, 1 + UNEVENNESS, topics.shape)
+        for k, distribution in enumerate(self._given_topics()):
+            topics[:, k] = distribution
+        topics *= documents.term_counts.sum() / model.n_components / topics.sum(axis=0)
+        return model.params(np.maximum(topics + model.eta, 0))
+
+    def _given_topics(self) -> Iterable[np.ndarray]:
+        """Those given as such; and for groups of seed words, half these words and half the documents that hold them."""
+        yield from () if self._given.components is None else self._given.components
+        for columns in self._given.words:
+            terms = self._counts[:, columns].sum(axis=1) @ self._counts
+            distribution = terms / (2 * max(terms.sum(), 1e-300))
+            distribution[columns] += 1 / (2 * len(columns))
+            yield distribution
+
+    @cached_property
+    def _counts(self) -> sp.csr_array:
+        return self._documents.table.astype(np.float64)
+
+    @cached_property
+    def _similarity(self) -> np.ndarray:
+        """Cosines of the documents' weighted term frequencies, (n, n) float32."""
+        documents = self._documents
+        present = (documents.weight > 0) & (documents.lengths > 0)
+        holds = documents.table.astype(bool).astype(np.float64)
+        frequency = (documents.weight * present).astype(np.float64) @ holds
+        rarity = np.log((documents.weight[present].sum() + 1) / (frequency + 1)) + 1e-3
+        weighted = self._counts @ sp.diags_array(rarity)
+        norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+        unit = sp.diags_array(1 / np.where(norms > 0, norms, 1)) @ weighted
+        unit = sp.csr_array(unit, dtype=np.float32)
+        return (unit @ unit.T).toarray()
+
+    def _groups(self, size: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
+        """For each topic, by how much each document belongs to its group, (n,); together about `size` documents."""
+        weight = self._documents.weight.astype(np.float64) * (self._documents.lengths > 0)
+        nearest = np.zeros(len(weight), dtype=np.float32)
+        for number in range(self._model.n_components):
+            potential = weight * np.maximum(1 - nearest, 0)
+            if number == 0 or potential.sum() <= 1e-6 * weight.sum():
+                potential = weight  # the first, or more topics than distinct documents
+            candidates = draw_row(potential, rng.random(N_CANDIDATES if number else 1))
+            covered = np.maximum(self._similarity[candidates], nearest)
+            best = int(np.argmax(covered @ weight))
+            nearest = covered[best]
+            yield _most_similar(self._similarity[candidates[best]], weight, size)
+
+
+def _most_similar(similarity: np.ndarray, weight: np.ndarray, size: float) -> np.ndarray:
+    """The documents most similar to one, until their weight is `size`; the last in part, equals in equal parts."""
+    order = np.argsort(-similarity, kind="stable")
+    share = np.zeros_like(weight)
+    share[order] = np.clip(size - (np.cumsum(weight[order]) - weight[order]), 0, weight[order])
+    return share
+
+
+def _in_own_order(documents: Documents) -> Documents:
+    """Sorted by length and by the value of a fixed linear function, which the order of the rows does not change."""
+    place = np.modf(np.arange(1, documents.n_terms + 1) * 0.6180339887498949)[0]
+    value = documents.table.astype(np.float64) @ place
+    return documents.take(np.lexsort((value, documents.lengths)))

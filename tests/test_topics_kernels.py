@@ -1,0 +1,394 @@
+"""Each kernel of topic models against its NumPy twin, and what the twins cannot show: bits, addresses, shapes."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import digamma as psi
+
+from emkit.kernels import _topics as kernels
+from emkit.kernels import topics_reference as reference
+from emkit.kernels.padding import padded
+
+DTYPES = [np.float64, np.float32]
+CLOSE = {np.float64: {"rtol": 1e-12, "atol": 1e-14}, np.float32: {"rtol": 3e-5, "atol": 1e-6}}
+TOPICS = [*range(1, 71), 130]
+XFAIL = pytest.mark.xfail(strict=True, reason="defect of the kernel")
+LENGTHS = (0, 1, 3, 4, 5, 100)
+N_TERMS = 120
+
+
+class Problem(NamedTuple):
+    starts: np.ndarray
+    terms: np.ndarray
+    counts: np.ndarray
+    weight: np.ndarray
+    topics: np.ndarray  # (N_TERMS, width), as all that follow padded with zeros
+    prior: np.ndarray
+    pseudo: np.ndarray
+    resp: np.ndarray
+    k: int
+
+    @property
+    def corpus(self):
+        return self.starts, self.terms, self.counts
+
+    def sweeps(self, module, digamma, n_sweeps=3, tol=0.0, place=np.array, sums=0.0):
+        """Pseudo-counts, sums (added to `sums`), used pseudo-counts and log-likelihoods."""
+        pseudo, sums = place(self.pseudo), place(np.full_like(self.topics, sums))
+        used, log_likelihood = place(np.full_like(pseudo, np.nan)), place(np.full(len(pseudo), np.nan))
+        inputs = (place(a) for a in (*self.corpus, self.weight, self.topics, self.prior))
+        module.topic_sweeps(*inputs, self.k, digamma, n_sweeps, tol, pseudo, sums, used, log_likelihood)
+        return pseudo, sums, used, log_likelihood
+
+    def fold_in(self, module, digamma, n_sweeps=3, tol=0.0, place=np.array):
+        """Pseudo-counts, without statistics."""
+        pseudo = place(self.pseudo)
+        corpus, topics, prior = (place(a) for a in self.corpus), place(self.topics), place(self.prior)
+        nothing = None, None, None
+        module.topic_sweeps(*corpus, None, topics, prior, self.k, digamma, n_sweeps, tol, pseudo, *nothing)
+        return pseudo
+
+    def log_likelihood(self, module, place=np.array):
+        out = place(np.full(len(self.pseudo), np.nan))
+        weights = self.pseudo / self.pseudo.sum(axis=1, keepdims=True)
+        module.topic_log_likelihood(*(place(a) for a in (*self.corpus, self.topics, weights)), out)
+        return out
+
+    def collapsed(self, module, own, learns=True, place=np.array, sums=0.0):
+        """Responsibilities, sums and log-likelihoods; the topics' counts are theirs times 1000."""
+        topics, resp = self.topics * 1000, place(self.resp)
+        out, sums = place(np.full(len(self.weight), np.nan)), place(np.full_like(topics, sums)) if learns else None
+        inputs = (place(a) for a in (*self.corpus, self.weight, topics, topics.sum(axis=0), self.prior))
+        module.topic_sweep_collapsed(*inputs, own, resp, sums, out)
+        return resp, sums, out
+
+    def documents(self, start, stop):
+        entries = slice(self.starts[start], self.starts[stop])
+        return self._replace(
+            starts=self.starts[start : stop + 1] - self.starts[start],
+            **{name: getattr(self, name)[entries].copy() for name in ("terms", "counts", "resp")},
+            **{name: getattr(self, name)[start:stop].copy() for name in ("weight", "pseudo")},
+        )
+
+
+def problem(k, dtype=np.float64, lengths=LENGTHS, zeros=False, seed=0, prior=None):
+    """With `zeros` topics lack terms, documents lack topics, and no topic has term 0, but the longest document."""
+    rng = np.random.default_rng([k, seed, *lengths])
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+    terms = [rng.permutation(np.arange(1, N_TERMS))[:length] for length in lengths]
+    topics, pseudo = rng.random((N_TERMS, k)) ** 3, rng.uniform(0.1, 9, (len(lengths), k))
+    if zeros:
+        topics *= rng.random(topics.shape) < 0.7
+        pseudo[:, 1:] *= rng.random((len(lengths), k - 1)) < 0.7
+        topics[:, 0] += 0.1
+        topics[0] = 0
+        if lengths and max(lengths):
+            terms[int(np.argmax(lengths))][0] = 0
+    counts = rng.choice([1.0, 2.0, 1.25, 7.5, 300.0], starts[-1])
+    resp = rng.dirichlet(np.ones(k), starts[-1])
+    prior = rng.uniform(0.05, 0.5, k) if prior is None else np.full(k, prior)
+    reals = (topics / topics.sum(axis=0), prior, pseudo, resp)
+    return Problem(
+        starts,
+        np.concatenate([[], *terms]).astype(np.int32),
+        counts.astype(dtype),
+        rng.uniform(0, 3, len(lengths)).astype(dtype),
+        *(padded(a, dtype) for a in reals),
+        k,
+    )
+
+
+def unaligned(array):
+    """The same values at an address that is a multiple of the size of one of them only."""
+    size = array.dtype.itemsize
+    buffer = np.empty(array.size + 64, array.dtype)
+    start = (-buffer.ctypes.data % 64) // size + 1
+    out = buffer[start : start + array.size].reshape(array.shape)
+    out[...] = array
+    return out
+
+
+def assert_agree(actual, expected, dtype=np.float64):
+    for a, b in zip(actual, expected, strict=True):
+        assert (a is None) == (b is None)
+        if b is not None:
+            assert_allclose(a, b, **CLOSE[dtype])
+
+
+def check(p, place=np.array):
+    dtype = p.topics.dtype.type
+    for digamma in (False, True) if p.prior.any() else (False,):
+        results = p.sweeps(kernels, digamma, place=place)
+        assert_agree(results, p.sweeps(reference, digamma), dtype)
+        assert all((a[:, p.k :] == 0).all() for a in results[:3])
+        assert_agree([p.fold_in(kernels, digamma, place=place)], [p.fold_in(reference, digamma)], dtype)
+    assert_agree([p.log_likelihood(kernels, place)], [p.log_likelihood(reference)], dtype)
+
+
+def check_collapsed(p, place=np.array):
+    for own, learns in ((True, True), (False, False), (False, True)):
+        results = p.collapsed(kernels, own, learns, place), p.collapsed(reference, own, learns)
+        assert_agree(*results, p.topics.dtype.type)
+
+
+# --- against the twins ---
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", TOPICS)
+def test_every_number_of_topics(k, dtype):
+    for zeros, place in ((False, np.array), (True, unaligned)):
+        p = problem(k, dtype, zeros=zeros)
+        check(p, place)
+        check(p._replace(prior=np.zeros_like(p.prior)), place)  # PLSA
+        check_collapsed(p, place)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    k=st.integers(1, 80),
+    dtype=st.sampled_from(DTYPES),
+    lengths=st.lists(st.integers(0, 40), max_size=6),
+    zeros=st.booleans(),
+    prior=st.sampled_from([None, 0.0, 1.0]),
+    seed=st.integers(0, 1000),
+)
+def test_kernel_equals_its_twin(k, dtype, lengths, zeros, prior, seed):
+    p = problem(k, dtype, lengths, zeros, seed, prior)
+    check(p)
+    if p.terms.size and p.prior.any():
+        check_collapsed(p)
+
+
+def collapsed_by_loops(p, own):
+    topics, resp = p.topics * 1000, np.zeros_like(p.resp)
+    totals, sums, log_likelihood = topics.sum(axis=0), np.zeros_like(topics), np.zeros(len(p.weight))
+    for d, w in enumerate(p.weight):
+        entries = range(p.starts[d], p.starts[d + 1])
+        for j in entries:
+            for k in range(p.k):
+                old = p.resp[j, k]
+                others = sum(p.counts[i] * p.resp[i, k] for i in entries) - old
+                resp[j, k] = (max(others, 0) + p.prior[k]) * max(topics[p.terms[j], k] - own * old, 0)
+                resp[j, k] /= totals[k] - own * old
+            rest = p.counts[entries].sum() - 1 + p.prior.sum()
+            log_likelihood[d] += p.counts[j] * np.log(resp[j].sum() / rest)
+            resp[j] /= resp[j].sum()
+            sums[p.terms[j]] += w * p.counts[j] * resp[j]
+    return resp, sums, log_likelihood
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_collapsed_twin_equals_loops(own):
+    p = problem(4, lengths=(0, 1, 3, 7))
+    assert_agree(p.collapsed(reference, own), collapsed_by_loops(p, own))
+
+
+# --- what holds of the results ---
+
+
+@pytest.mark.parametrize("digamma", [False, True])
+@pytest.mark.parametrize("module", [kernels, reference], ids=["kernel", "twin"])
+def test_sums_times_topics_are_the_expected_counts(module, digamma):
+    p = problem(6, lengths=(9,))._replace(weight=np.ones(1))
+    pseudo, sums, used, log_likelihood = p.sweeps(module, digamma)
+    assert_allclose(p.prior + (sums * p.topics).sum(axis=0), pseudo[0])
+    assert_allclose((sums * p.topics).sum(axis=1)[p.terms], p.counts)
+    assert_array_equal(used, p.fold_in(module, digamma, n_sweeps=2))
+    if not digamma:
+        assert_allclose(log_likelihood, p._replace(pseudo=used).log_likelihood(module))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_are_added_to(dtype):
+    p = problem(5, dtype)
+    for run in (lambda **kw: p.sweeps(kernels, True, **kw), lambda **kw: p.collapsed(kernels, True, **kw)):
+        assert_agree([run(sums=3.0)[1]], [run()[1] + dtype(3)], dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [1, 5, 16, 67])
+def test_a_document_does_not_depend_on_the_others(k, dtype):
+    """Bits of the whole corpus and of its two parts, at each border."""
+    p = problem(k, dtype, lengths=(5, 0, 100, 3, 17))
+    for border in range(6):
+        three = p, p.documents(0, border), p.documents(border, 5)
+        results = [
+            [*q.sweeps(kernels, False, 20, 1e-3)[::2], *q.sweeps(kernels, True)[::3], q.log_likelihood(kernels)]
+            + [*q.collapsed(kernels, True)[::2]][: 2 if 0 < border < 5 else 0]
+            for q in three
+        ]
+        for whole, *parts in zip(*results, strict=True):
+            assert_array_equal(whole, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("digamma", [False, True])
+def test_terms_that_no_topic_has(digamma, dtype):
+    """They count as absent, but make the document impossible."""
+    p = problem(3, dtype, lengths=(4, 4))
+    topics = p.topics.copy()
+    topics[p.terms[1]] = 0
+    with_term = p._replace(topics=topics)
+    starts, rest = np.array([0, 3, 7]), np.arange(8) != 1
+    without = with_term._replace(starts=starts, terms=p.terms[rest], counts=p.counts[rest])
+    assert_agree(with_term.sweeps(kernels, digamma)[:3], without.sweeps(kernels, digamma)[:3], dtype)
+    for result in (with_term.sweeps(kernels, digamma)[3], with_term.log_likelihood(kernels)):
+        assert result[0] == -np.inf
+        assert np.isfinite(result[1])
+
+
+# --- when a document ends ---
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("digamma", [False, True])
+def test_each_document_ends_by_itself(digamma, dtype):
+    p = problem(6, dtype, lengths=(0, 2, 5, 30, 100))
+    tol = 0.02
+    fixed = [p.pseudo, *(p.fold_in(kernels, digamma, n_sweeps) for n_sweeps in range(1, 200))]
+    changes = np.array([np.abs(b - a).sum(axis=1) / p.k for a, b in pairwise(fixed)])
+    ends = (changes <= tol).argmax(axis=0) + 1
+    assert len(set(ends)) > 2
+    ended = p.fold_in(kernels, digamma, 200, tol)
+    pseudo, _, used, _ = p.sweeps(kernels, digamma, 200, tol)
+    for d, end in enumerate(ends):
+        assert_array_equal(ended[d], fixed[end][d])
+        assert_array_equal(used[d], fixed[end][d])
+        assert_array_equal(pseudo[d], fixed[end + 1][d])
+    if dtype is np.float64:  # rounding may shift the end
+        assert_agree([ended], [p.fold_in(reference, digamma, 200, tol)])
+        assert_agree([pseudo, used], p.sweeps(reference, digamma, 200, tol)[::2])
+
+
+@pytest.mark.parametrize("module", [kernels, reference], ids=["kernel", "twin"])
+def test_number_of_sweeps(module):
+    p = problem(3)
+    once, twice = (p.fold_in(module, False, n_sweeps) for n_sweeps in (1, 2))
+    assert_array_equal(p.fold_in(module, False, 5, np.inf), once)
+    for n_sweeps, tol, used, pseudo in ((1, 0.0, p.pseudo, once), (2, 0.0, once, twice), (5, np.inf, once, twice)):
+        results = p.sweeps(module, False, n_sweeps, tol)
+        assert_array_equal(results[2], used)
+        assert_array_equal(results[0], pseudo)
+
+
+# --- digamma ---
+
+
+def weights_of(pseudo, dtype):
+    """exp(psi(g_k) - psi(sum of g)) of each row, from statistics of documents with one term."""
+    pseudo = np.asarray(pseudo, dtype)
+    n, k = pseudo.shape
+    topics, ones, log_likelihood = padded(np.ones((n, k)), dtype), np.ones(n, dtype), np.zeros(n)
+    sums, used = np.zeros_like(topics), np.zeros_like(topics)
+    inputs = np.arange(n + 1), np.arange(n, dtype=np.int32), ones, ones, topics, topics[0], k, True, 1, 0.0
+    kernels.topic_sweeps(*inputs, padded(pseudo, dtype), sums, used, log_likelihood)
+    return sums[:, :k] * np.exp(log_likelihood)[:, np.newaxis]
+
+
+@pytest.mark.parametrize(("dtype", "least", "tolerance"), [(np.float64, -2.8, 1e-12), (np.float32, -1.88, 3e-5)])
+@pytest.mark.parametrize("other", [0.5, 1.0, 1.4616321449683622, 30.0])
+def test_digamma(other, dtype, least, tolerance):
+    values = np.concatenate([np.logspace(least, 3, 400), np.logspace(3, 30, 50), np.linspace(0.1, 12, 120)])
+    pseudo = np.stack([values, np.full_like(values, other)], axis=1).astype(dtype).astype(np.float64)
+    expected = np.exp(psi(pseudo) - psi(pseudo.sum(axis=1, keepdims=True)))
+    assert_allclose(weights_of(pseudo, dtype), expected, rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_digamma_of_next_to_nothing(dtype):
+    tiny = np.array([0.0, np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny, 1e-30, 1e-9, 1e-4])
+    weights = weights_of(np.stack([tiny, np.ones(6)], axis=1), dtype)
+    assert_array_equal(weights[:, 0], 0)
+    assert_allclose(weights[:, 1], np.exp(psi(1) - psi(1 + tiny)), **CLOSE[dtype])
+
+
+# --- edges ---
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("lengths", [(), (0,), (0, 0, 0)])
+def test_nothing_to_do(lengths, dtype):
+    p = problem(5, dtype, lengths)
+    for digamma in (False, True):
+        pseudo, sums, _, log_likelihood = p.sweeps(kernels, digamma)
+        assert_array_equal(pseudo, np.broadcast_to(p.prior, pseudo.shape))
+        assert (sums == 0).all()
+        assert (log_likelihood == 0).all()
+    assert (p.log_likelihood(kernels) == 0).all()
+
+
+@pytest.mark.parametrize("module", [pytest.param(kernels, marks=XFAIL), reference], ids=["kernel", "twin"])
+def test_collapsed_with_nothing_to_do(module):
+    assert_array_equal(problem(5, lengths=(0, 0)).collapsed(module, True)[2], 0)
+
+
+def test_a_document_without_pseudo_counts():
+    p = problem(5, prior=0.0)
+    p = p._replace(pseudo=np.zeros_like(p.pseudo))
+    for module in (kernels, reference):
+        pseudo, sums, _, log_likelihood = p.sweeps(module, False)
+        assert (pseudo == 0).all()
+        assert (sums == 0).all()
+        assert_array_equal(log_likelihood, [0, *[-np.inf] * 5])
+
+
+@pytest.mark.parametrize(
+    ("prior", "n"), [(0.01, 1.0), pytest.param(0.01, 0.25, marks=XFAIL), pytest.param(0.0, 1.0, marks=XFAIL)]
+)
+def test_collapsed_with_one_token_or_less(prior, n):
+    check_collapsed(problem(2, lengths=(1, 2), prior=prior)._replace(counts=np.full(3, n)))
+
+
+def calls():
+    p = problem(5, lengths=(2, 3))
+    sums, out = np.zeros_like(p.topics), np.zeros(2)
+    terms = np.array([0, 3, N_TERMS - 1, 5, 7], np.int32)  # the last, so that fewer rows of topics are too few
+    corpus = p.starts, terms, p.counts
+    scalars = np.int64(5), np.bool_(True), np.int64(3), np.float64(0)
+    return {
+        "topic_sweeps": [*corpus, p.weight, p.topics, p.prior, *scalars, p.pseudo, sums, p.pseudo.copy(), out],
+        "topic_log_likelihood": [*corpus, p.topics, p.pseudo, out],
+        "topic_sweep_collapsed": [*corpus, p.weight, p.topics, p.prior, p.prior, np.bool_(True), p.resp, sums, out],
+    }
+
+
+WRONG = [
+    (name, place, axis, change)
+    for name, arguments in calls().items()
+    for place, argument in enumerate(arguments)
+    for axis in range(argument.ndim)
+    for change in (-1, 1)
+    if (name, place, axis, change) != ("topic_log_likelihood", 3, 0, 1)  # terms that no document has
+]
+
+
+@pytest.mark.parametrize(("name", "place", "axis", "change"), WRONG)
+def test_wrong_shapes(name, place, axis, change):
+    arguments = calls()[name]
+    getattr(kernels, name)(*arguments)  # right as they are
+    shape = list(arguments[place].shape)
+    shape[axis] += change
+    arguments[place] = np.resize(arguments[place], shape)
+    with pytest.raises(ValueError, match="shapes of the arguments"):
+        getattr(kernels, name)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        *((0, starts) for starts in ([], [0], [1, 2, 5], [0, 2, 4], [0, 2, 6], [0, 6, 5], [0, -1, 5], [-1, 2, 5])),
+        *((1, terms) for terms in ([0, 1, 2, 3, N_TERMS], [-1, 0, 1, 2, 3])),
+    ],
+)
+@pytest.mark.parametrize("name", calls())
+def test_wrong_corpora(name, place, values):
+    arguments = calls()[name]
+    arguments[place] = np.array(values, arguments[place].dtype)
+    with pytest.raises(ValueError, match="shapes of the arguments"):
+        getattr(kernels, name)(*arguments)
