@@ -338,11 +338,29 @@ def test_a_document_without_pseudo_counts():
         assert_array_equal(log_likelihood, [0, *[-np.inf] * 5])
 
 
-@pytest.mark.parametrize(
-    ("prior", "n"), [(0.01, 1.0), pytest.param(0.01, 0.25, marks=XFAIL), pytest.param(0.0, 1.0, marks=XFAIL)]
-)
+@pytest.mark.parametrize("n", [0.25, 1.0])
+@pytest.mark.parametrize("prior", [0.0, 0.01])
 def test_collapsed_with_one_token_or_less(prior, n):
-    check_collapsed(problem(2, lengths=(1, 2), prior=prior)._replace(counts=np.full(3, n)))
+    p = problem(2, lengths=(1, 2), prior=prior)._replace(counts=np.full(3, n))
+    for own in (False, True):
+        assert_agree(p.collapsed(kernels, own)[:2], p.collapsed(reference, own)[:2])
+
+
+@pytest.mark.parametrize(
+    ("prior", "n"), [(0.01, 1.0), *(pytest.param(*a, marks=XFAIL) for a in [(0.01, 0.25), (0, 1)])]
+)
+def test_likelihood_of_one_token_or_less(prior, n):
+    p = problem(2, lengths=(1, 2), prior=prior)._replace(counts=np.full(3, n))
+    assert_agree(p.collapsed(kernels, True)[2:], p.collapsed(reference, True)[2:])
+
+
+@pytest.mark.parametrize("module", [kernels, reference], ids=["kernel", "twin"])
+@pytest.mark.parametrize(("dtype", "smallest"), [(np.float64, 1e-150), (np.float32, 1e-18)])
+def test_the_smallest_share(dtype, smallest, module):
+    p = problem(3, dtype, lengths=(4,), prior=0.0)
+    pseudo = p._replace(pseudo=padded(np.array([[1, 1.1 * smallest, 0.9 * smallest]]), dtype)).fold_in(module, False, 1)
+    assert pseudo[0, 1] > 0
+    assert pseudo[0, 2] == 0
 
 
 def calls():

@@ -7,6 +7,8 @@
 
 #define TILE 8 /* vectors of topics held in registers at a time */
 #define SMALLEST (EM_DOUBLE ? (REAL)1e-150 : (REAL)1e-18) /* below it a weight is 0, so that no product is subnormal */
+#define NORMAL (EM_DOUBLE ? (REAL)DBL_MIN : (REAL)FLT_MIN)
+#define LARGEST (EM_DOUBLE ? (REAL)1e290 : (REAL)1e30) /* no ratio is above it, so that sums of them are finite */
 
 /* Arrays of the caller need not be aligned to whole vectors (it is faster if they are). */
 typedef REAL NAME(em_loose) __attribute__((vector_size(EM_VECTOR_BYTES), may_alias, aligned(sizeof(REAL))));
@@ -123,8 +125,9 @@ EM_INLINE void NAME(add_sums)(const DOCUMENT *doc, const ptrdiff_t *places, REAL
 /* ratio_j = count_j / mixture_j; a term that no topic of the document has tells nothing, and counts as absent. */
 EM_INLINE void NAME(divide)(const DOCUMENT *doc) {
     for (ptrdiff_t j = 0; j < doc->n_terms; j += LANES) {
-        const VEC m = NAME(get)(doc->mixture + j), ratio = NAME(get)(doc->counts + j) / m;
-        NAME(put)(doc->ratio + j, (VEC)((IVEC)(m > 0) & (IVEC)ratio));
+        const VEC m = NAME(get)(doc->mixture + j), counts = NAME(get)(doc->counts + j);
+        const IVEC is_possible = (IVEC)(m >= NORMAL) & (IVEC)(m * LARGEST >= counts);
+        NAME(put)(doc->ratio + j, (VEC)(is_possible & (IVEC)(counts / m)));
     }
 }
 
@@ -134,8 +137,8 @@ EM_INLINE double NAME(log_mixture)(const DOCUMENT *doc) {
     int is_possible = 1;
     for (ptrdiff_t j = 0; j < doc->n_terms; j += LANES) {
         const VEC m = NAME(get)(doc->mixture + j), counts = NAME(get)(doc->counts + j);
-        const IVEC is_padding = (IVEC)(counts == 0), is_positive = (IVEC)(m > 0);
-        const VEC safe = (VEC)((is_positive & ~is_padding & (IVEC)m) | (~(is_positive & ~is_padding) & (IVEC)NAME(splat)(1)));
+        const IVEC is_padding = (IVEC)(counts == 0), is_positive = (IVEC)(m >= NORMAL), is_told = is_positive & ~is_padding;
+        const VEC safe = (VEC)((is_told & (IVEC)m) | (~is_told & (IVEC)NAME(splat)(1)));
         const VEC inverse = NAME(larger)(1 / safe, NAME(splat)(1));
         total += __builtin_convertvector(counts * NAME(log_from_one)(inverse), DVEC);
         for (int i = 0; i < LANES; i++) is_possible &= is_padding[i] != 0 || is_positive[i] != 0;
@@ -307,30 +310,28 @@ static int NAME(topic_log_likelihood)(corpus data, const REAL *counts, int width
 EM_INLINE double NAME(collapsed_document)(const DOCUMENT *doc, const ptrdiff_t *places, REAL weight_of_document,
                                           int width, const REAL *totals, const REAL *prior, REAL own, REAL *expected,
                                           REAL *resp, REAL *sums) {
-    VEC all = {0};
     memset(expected, 0, sizeof(REAL) * (size_t)width);
     for (ptrdiff_t j = 0; j < doc->n_terms; j++)
         for (int k = 0; k < width; k += LANES)
             NAME(put)(expected + k, NAME(get)(expected + k) + doc->counts[j] * NAME(get)(resp + j * width + k));
-    for (int k = 0; k < width; k += LANES) all += NAME(get)(expected + k) + NAME(get)(prior + k);
-    const REAL others = NAME(add_lanes)(all);
     double log_likelihood = 0;
     for (ptrdiff_t j = 0; j < doc->n_terms; j++) {
         REAL *r = resp + j * width;
-        VEC sum = {0}, mass = {0};
+        VEC sum = {0}, others = {0};
         for (int k = 0; k < width; k += LANES) {
             const VEC before = NAME(get)(r + k), zero = {0};
-            mass += before;
             const VEC topic = NAME(larger)(NAME(get)(doc->rows[j] + k) - own * before, zero);
             const VEC document = NAME(larger)(NAME(get)(expected + k) - before, zero) + NAME(get)(prior + k);
             const VEC total = NAME(get)(totals + k) - own * before;
+            others += document;
             const VEC after = (VEC)((IVEC)(total > 0) & (IVEC)(document * topic / total));
             sum += after;
             NAME(put)(r + k, after);
         }
-        const REAL mixture = NAME(add_lanes)(sum), rest = others - NAME(add_lanes)(mass);
-        const REAL inverse = mixture > 0 ? 1 / mixture : 0;
-        log_likelihood += doc->counts[j] * log((double)mixture / (double)rest);
+        const REAL mixture = NAME(add_lanes)(sum), inverse = mixture >= NORMAL ? 1 / mixture : 0;
+        if (doc->counts[j] > 0)
+            log_likelihood += inverse > 0 ? doc->counts[j] * log((double)mixture / (double)NAME(add_lanes)(others))
+                                          : -INFINITY;
         for (int k = 0; k < width; k += LANES) NAME(put)(r + k, NAME(get)(r + k) * inverse);
         if (sums) {
             const REAL w = weight_of_document * doc->counts[j];
@@ -359,7 +360,34 @@ static int NAME(topic_sweep_collapsed)(corpus data, const REAL *counts, const RE
     return status;
 }
 
+/* What the M-step needs of a pass: topics * sums in double precision. */
+EM_CLONES
+static void NAME(expected_counts)(ptrdiff_t n_terms, int k, int width, const REAL *topics, const REAL *sums,
+                                  double *counts) {
+    for (ptrdiff_t v = 0; v < n_terms; v++) {
+        const REAL *t = topics + v * width, *s = sums + v * width;
+        double *c = counts + v * k;
+        for (int i = 0; i < k; i++) c[i] = (double)t[i] * (double)s[i];
+    }
+}
+
+/* Each topic's shares of its pseudo-counts, in rows padded with zeros. */
+EM_CLONES
+static void NAME(topic_shares)(ptrdiff_t n_terms, int k, int width, const double *pseudo, const double *inverse_totals,
+                               REAL *topics) {
+    for (ptrdiff_t v = 0; v < n_terms; v++) {
+        const double *p = pseudo + v * k;
+        REAL *t = topics + v * width;
+        for (int i = 0; i < k; i++) {
+            const REAL share = (REAL)(p[i] * inverse_totals[i]);
+            t[i] = share > SMALLEST ? share : 0;
+        }
+    }
+}
+
 #undef TILE
 #undef SMALLEST
+#undef NORMAL
+#undef LARGEST
 #undef DOCUMENT
 #undef FOR_TILES

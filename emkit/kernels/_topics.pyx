@@ -34,11 +34,26 @@ cdef extern from "_topics_kernels.h" nogil:
     int topic_sweep_collapsed_f32(corpus data, const float *counts, const float *weight, int width,
                                   const float *topics, const float *totals, const float *prior, double own,
                                   float *resp, float *sums, double *log_likelihood)
+    void expected_counts_f64(ptrdiff_t n_terms, int k, int width, const double *topics, const double *sums,
+                             double *counts)
+    void expected_counts_f32(ptrdiff_t n_terms, int k, int width, const float *topics, const float *sums,
+                             double *counts)
+    void topic_shares_f64(ptrdiff_t n_terms, int k, int width, const double *pseudo, const double *inverse_totals,
+                          double *topics)
+    void topic_shares_f32(ptrdiff_t n_terms, int k, int width, const double *pseudo, const double *inverse_totals,
+                          float *topics)
+    double sum_of_logs_f64(ptrdiff_t n, const double *x)
 
 
 cdef inline int check_shapes(bint agree) except -1:
     if not agree:
         raise ValueError("the shapes of the arguments of a kernel do not agree")
+    return 0
+
+
+cdef inline int check_width(int width, int k, const real *kind) except -1:
+    """Rows are whole vectors of 32 bytes."""
+    check_shapes(width % (32 // sizeof(real)) == 0 and 1 <= k <= width)
     return 0
 
 
@@ -70,6 +85,7 @@ def topic_sweeps(const ptrdiff_t[::1] starts, const int32_t[::1] terms, const re
     cdef corpus data
     cdef bint learns = sums is not None
     open_corpus(&data, starts, terms, counts.shape[0], topics.shape[0])
+    check_width(width, n_topics, &topics[0, 0])
     check_shapes(prior.shape[0] == width == pseudo.shape[1] and pseudo.shape[0] == data.n and n_sweeps >= 1)
     if learns:
         check_shapes(sums.shape[0] == topics.shape[0] and sums.shape[1] == width == used.shape[1]
@@ -99,6 +115,7 @@ def topic_log_likelihood(const ptrdiff_t[::1] starts, const int32_t[::1] terms, 
     cdef int width = topics.shape[1], status
     cdef corpus data
     open_corpus(&data, starts, terms, counts.shape[0], topics.shape[0])
+    check_width(width, width, &topics[0, 0])
     check_shapes(weights.shape[1] == width and weights.shape[0] == data.n == log_likelihood.shape[0])
     if data.n == 0:
         return
@@ -120,11 +137,12 @@ def topic_sweep_collapsed(const ptrdiff_t[::1] starts, const int32_t[::1] terms,
     cdef corpus data
     cdef bint learns = sums is not None
     open_corpus(&data, starts, terms, counts.shape[0], topics.shape[0])
+    check_width(width, width, &topics[0, 0])
     check_shapes(prior.shape[0] == width == totals.shape[0] == resp.shape[1] and resp.shape[0] == terms.shape[0]
                  and log_likelihood.shape[0] == data.n)
     if learns:
         check_shapes(sums.shape[0] == topics.shape[0] and sums.shape[1] == width and weight.shape[0] == data.n)
-    if data.n == 0 or terms.shape[0] == 0:
+    if data.n == 0:
         return
     with nogil:
         if real is double:
@@ -136,3 +154,36 @@ def topic_sweep_collapsed(const ptrdiff_t[::1] starts, const int32_t[::1] terms,
                                                &topics[0, 0], &totals[0], &prior[0], own, &resp[0, 0],
                                                &sums[0, 0] if learns else NULL, &log_likelihood[0])
     check_memory(status)
+
+
+def expected_counts(const real[:, ::1] topics, const real[:, ::1] sums, double[:, ::1] counts):
+    cdef int width = topics.shape[1], k = counts.shape[1]
+    cdef ptrdiff_t n_terms = topics.shape[0]
+    check_shapes(sums.shape[0] == n_terms == counts.shape[0] and sums.shape[1] == width and k <= width
+                 and n_terms >= 1)
+    with nogil:
+        if real is double:
+            expected_counts_f64(n_terms, k, width, &topics[0, 0], &sums[0, 0], &counts[0, 0])
+        else:
+            expected_counts_f32(n_terms, k, width, &topics[0, 0], &sums[0, 0], &counts[0, 0])
+
+
+def topic_shares(const double[:, ::1] pseudo, const double[::1] inverse_totals, real[:, ::1] topics):
+    cdef int width = topics.shape[1], k = pseudo.shape[1]
+    cdef ptrdiff_t n_terms = topics.shape[0]
+    check_shapes(pseudo.shape[0] == n_terms and k <= width and inverse_totals.shape[0] == k and n_terms >= 1)
+    with nogil:
+        if real is double:
+            topic_shares_f64(n_terms, k, width, &pseudo[0, 0], &inverse_totals[0], &topics[0, 0])
+        else:
+            topic_shares_f32(n_terms, k, width, &pseudo[0, 0], &inverse_totals[0], &topics[0, 0])
+
+
+def sum_of_logs(const double[:, ::1] values):
+    cdef ptrdiff_t n = values.shape[0] * values.shape[1]
+    cdef double total
+    if n == 0:
+        return 0.0
+    with nogil:
+        total = sum_of_logs_f64(n, &values[0, 0])
+    return total

@@ -2,6 +2,7 @@
 #ifndef EMKIT_TOPICS_H
 #define EMKIT_TOPICS_H
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +21,22 @@ typedef struct {
 #define EM_DOUBLE 1
 #include "_real.h"
 #include "_topics.h"
+
+/* Sum of log x; all positive and normal. */
+EM_CLONES
+static double sum_of_logs_f64(ptrdiff_t n, const double *x) {
+    VEC total = {0};
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const VEC v = get_f64(x + i), inverse = 1 / v, above = larger_f64(v, inverse);
+        const VEC log_above = log_from_one_f64(above);
+        const IVEC is_below = (IVEC)(v < 1);
+        total += (VEC)((is_below & (IVEC)(-log_above)) | (~is_below & (IVEC)log_above));
+    }
+    double sum = add_lanes_f64(total);
+    for (; i < n; i++) sum += log(x[i]);
+    return sum;
+}
 #undef EM_DOUBLE
 
 #define EM_DOUBLE 0

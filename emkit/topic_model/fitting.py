@@ -20,7 +20,7 @@ from .documents import Documents, Kept, as_chunks, joined
 from .methods import METHODS, Method, Sweeps, Topics
 from .model import TopicModel, TopicModelParams
 from .options import Given, Summary, check_params, make_model, read_given, summarise
-from .priors import even_prior, uneven_prior
+from .priors import learned_alpha, learned_eta
 from .problem import Result, TopicProblem
 from .reading import FEW, Corpus, random_documents, read_corpus
 from .schedule import State, batches_for, stepwise
@@ -52,16 +52,8 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
     summary = summarise(corpus, estimator.n_components)
     given = read_given(estimator, len(summary.term_counts))
     problem = _problem(estimator, corpus, summary, given, rng)
-    continues = owner.warm_start and hasattr(owner, "components_")
-    start = None
-    if continues:
-        check_continues(owner, "warm_start=True", len(summary.term_counts))
-        problem = replace(problem, model=replace(problem.model, alpha=owner.doc_topic_prior_.astype(np.float64)))
-        start = problem.model.params(owner.components_.T.astype(np.float64))
-    elif estimator.learn_priors and problem.model.method.has_priors:
-        with one_blas_thread():
-            problem = replace(problem, model=learned(problem, estimator.learn_priors, rng))
     model = problem.model
+    start = _only_start(owner, problem, rng)
     if stopper is not None:
         stopper.model = model
     search = estimator._search(
@@ -78,33 +70,47 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
 def _problem(
     estimator: EMTopicModel, corpus: Corpus, summary: Summary, given: Given, rng: np.random.Generator
 ) -> TopicProblem:
-    """Small corpora are their own sample, and all steps are on all documents; unless mini-batches are asked for."""
-    sample: Iterable[Documents] = corpus
+    """With priors learned, if they are to be. A small corpus is its own sample; mini-batches are for large ones, or
+    where they are asked for."""
     is_large = summary.n_documents >= FEW or not isinstance(corpus, list)
+    sample = random_documents(corpus, FEW, rng) if is_large else list(corpus)
+    batches = None
     if (is_large or estimator.batch_size is not None) and estimator.max_iter > 0:
-        sample = random_documents(corpus, FEW, rng)
-    batches = batches_for(summary.n_documents, summary.weight, estimator.batch_size)
-    return TopicProblem(make_model(estimator, summary, given), corpus, sample, given, batches)
+        batches = batches_for(summary.n_documents, summary.weight, estimator.batch_size)
+    problem = TopicProblem(make_model(estimator, summary, given), corpus, sample, given, batches)
+    if not estimator.learn_priors or not problem.model.method.has_priors:
+        return problem
+    learns_alpha = estimator.learn_priors in (True, "doc_topic")
+    learns_eta = estimator.learn_priors in (True, "topic_word") and problem.model.eta.size == 1
+    with one_blas_thread():
+        return replace(problem, model=_pilot(problem, learns_alpha, learns_eta, rng), learns_alpha=learns_alpha)
 
 
-def learned(problem: TopicProblem, which: Any, rng: np.random.Generator) -> TopicModel:
-    """The model with priors learned on the sample, in turn with some steps from a first start."""
-    model, params = problem.model, problem.draw(0, rng.spawn(1)[0])
+def _pilot(problem: TopicProblem, learns_alpha: bool, learns_eta: bool, rng: np.random.Generator) -> TopicModel:
+    """The model with even priors, learned on the sample in turn with some steps from a first start, so that the
+    objectives of all starts compare."""
+    model, params = problem.model, problem.starts.seeded(0, rng)
     for _ in range(PILOT_ROUNDS):
         result = run_em(model, params, problem.sample, tol=0, max_iter=PILOT_STEPS)
-        params = result.params
-        if which in (True, "doc_topic"):
-            model = replace(model, alpha=_learned_alpha(model, params, problem.sample))
-        if which in (True, "topic_word") and model.eta.size == 1 and model.eta.item() >= 0:
-            model = replace(model, eta=np.full((1, 1), even_prior(result.stats.counts, model.eta.item())))
+        if learns_alpha:
+            alpha = learned_alpha(result.params.pseudo_counts, problem.sample, model.alpha)
+            model = replace(model, alpha=np.full_like(alpha, alpha.mean()))
+        if learns_eta and model.eta.item() >= 0:
+            eta = learned_eta(result.params.pseudo_counts, problem.sample, model.alpha, model.eta.item())
+            model = replace(model, eta=np.full((1, 1), eta))
+        params = result.params._replace(alpha=model.alpha)
     return model
 
 
-def _learned_alpha(model: TopicModel, params: TopicModelParams, sample: Iterable[Documents]) -> np.ndarray:
-    sample = list(sample)
-    pseudo = [model.method.fold_in(params.topics, chunk, model.alpha, model.first_sweeps) for chunk in sample]
-    counts = np.maximum(np.concatenate(pseudo).astype(np.float64) - model.alpha, 0)
-    return uneven_prior(counts, np.concatenate([chunk.weight for chunk in sample]).astype(np.float64), model.alpha)
+def _only_start(owner: EMTopicModel, problem: TopicProblem, rng: np.random.Generator) -> TopicModelParams | None:
+    """Where the previous fit ended, if that is continued, or topics that are all given; else None."""
+    model = problem.model
+    if owner.warm_start and hasattr(owner, "components_"):
+        check_continues(owner, "warm_start=True", problem.starts.n_terms)
+        alpha = owner.doc_topic_prior_.astype(np.float64)
+        return model.params(np.ascontiguousarray(owner.components_.T, dtype=np.float64), alpha)
+    n_given = 0 if problem.given.components is None else len(problem.given.components)
+    return problem.starts.seeded(0, rng) if n_given == model.n_components else None
 
 
 def _hold_out(corpus: Corpus, fraction: float, rng: np.random.Generator) -> tuple[Corpus, Documents]:
@@ -146,7 +152,7 @@ class Stopper:
 
     def _score(self, params: TopicModelParams) -> float:
         assert self.model is not None
-        method, alpha = self.model.method, self.model.alpha
+        method, alpha = self.model.method, params.alpha
         topic_word = padded(shares_of(params.pseudo_counts.T).T, self._held_out.dtype)
         done = complete(method, params.topics, topic_word, alpha, self._held_out, self._sweeps)
         return float(self._held_out.weight @ done.log_likelihood)
@@ -216,7 +222,7 @@ def published(model: TopicModel, params: TopicModelParams) -> dict[str, Any]:
     return {
         "components_": np.ascontiguousarray(params.pseudo_counts.T, dtype=model.dtype),
         "topic_word_": shares_of(params.pseudo_counts.T).astype(model.dtype),
-        "doc_topic_prior_": model.alpha.astype(model.dtype),
+        "doc_topic_prior_": params.alpha.astype(model.dtype),
         "topic_word_prior_": model.eta.item() if model.eta.size == 1 else model.eta.T.astype(model.dtype),
     }
 

@@ -31,10 +31,8 @@ import numpy as np
 from scipy.special import gammaln, psi
 
 from ..kernels import _topics as kernels
-from ..kernels.padding import aligned_zeros, padded
+from ..kernels.padding import aligned_zeros, padded, padded_width
 from .documents import Documents
-
-SMALLEST = {np.dtype(np.float64): 1e-150, np.dtype(np.float32): 1e-18}  # as in the kernels
 
 
 class Topics(NamedTuple):
@@ -59,7 +57,6 @@ class Visit(NamedTuple):
     objective: np.ndarray  # (n,): of each document, its part of the objective, weights apart
     counts: np.ndarray  # (V, K) float64: expected counts of the terms in the topics, weighted
     kept: np.ndarray  # what the next pass begins with
-    topic_tokens: np.ndarray  # (K,) float64: expected tokens of each topic, weighted
 
 
 class Method(ABC):
@@ -97,8 +94,9 @@ class PointEstimate(Method):
 
     def topics(self, pseudo_counts: np.ndarray, dtype: np.dtype) -> Topics:
         totals = pseudo_counts.sum(axis=0)
-        weights = padded(pseudo_counts / np.where(totals > 0, totals, 1.0), dtype)  # a topic without tokens stays so
-        weights[weights < SMALLEST[weights.dtype]] = 0
+        inverse = 1 / np.where(totals > 0, totals, 1.0)  # a topic without tokens stays so
+        weights = aligned_zeros((len(pseudo_counts), padded_width(pseudo_counts.shape[1], dtype)), dtype)
+        kernels.topic_shares(np.ascontiguousarray(pseudo_counts), inverse, weights)
         return Topics(weights)
 
     def visit(
@@ -112,11 +110,12 @@ class PointEstimate(Method):
             *(chunk.starts, chunk.terms, chunk.counts, chunk.weight, topics.weights, padded(alpha, dtype), k),
             *(self.digamma, sweeps.most, sweeps.tol, pseudo, sums, used, log_likelihood),
         )
-        counts = np.multiply(topics.weights[:, :k], sums[:, :k], dtype=np.float64)
+        counts = np.empty((chunk.n_terms, k))
+        kernels.expected_counts(topics.weights, sums, counts)
         objective = log_likelihood + self.document_prior(used[:, :k], alpha)
         if topics.log_scale is not None:
             objective += chunk.table @ topics.log_scale
-        return Visit(objective, counts, pseudo, counts.sum(axis=0))
+        return Visit(objective, counts, pseudo)
 
     def fold_in(self, topics: Topics, chunk: Documents, alpha: np.ndarray, sweeps: Sweeps) -> np.ndarray:
         pseudo = _first_guess(chunk, alpha, topics.weights.shape[1])
@@ -141,7 +140,8 @@ class PointEstimate(Method):
         if eta.size == 1:  # the usual case, without a temporary table of products
             if eta.item() == 0:
                 return 0.0
-            return eta.item() * float(np.log(pseudo_counts).sum() - len(pseudo_counts) * log_totals.sum())
+            logs = kernels.sum_of_logs(np.ascontiguousarray(pseudo_counts))
+            return eta.item() * float(logs - len(pseudo_counts) * log_totals.sum())
         present = pseudo_counts > 0  # all but terms of prior 0 that a topic does not have
         logs = np.log(pseudo_counts, where=present, out=np.zeros_like(pseudo_counts))
         return float(np.sum(eta * np.where(present, logs - log_totals, 0.0)))
@@ -196,7 +196,7 @@ class Collapsed(Method):
         sums = aligned_zeros(topics.weights.shape, chunk.dtype)
         log_likelihood = self._sweep(topics, chunk, alpha, resp, sums)
         counts = sums[:, :k].astype(np.float64)
-        return Visit(log_likelihood, counts, resp, counts.sum(axis=0))
+        return Visit(log_likelihood, counts, resp)
 
     def fold_in(self, topics: Topics, chunk: Documents, alpha: np.ndarray, sweeps: Sweeps) -> np.ndarray:
         k = len(alpha)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ class TopicModelParams(NamedTuple):
     """Parameters: the topics, and what the documents begin the next pass with."""
 
     pseudo_counts: np.ndarray  # (V, K) float64: expected counts of the terms in the topics plus their prior
+    alpha: np.ndarray  # (K,): prior pseudo-counts of the topics in a document; steps leave them as they are
     topics: Topics
     kept: Kept
 
@@ -49,7 +50,7 @@ class TopicModel:
     method : Method
         One of :data:`emkit.topic_model.methods.METHODS`.
     alpha : ndarray of shape (K,)
-        Prior pseudo-counts of the topics in a document.
+        Prior pseudo-counts of the topics in a document, at a start.
     eta : ndarray, broadcasts to (V, K)
         Prior pseudo-counts of the terms in a topic.
     dtype : dtype
@@ -58,10 +59,10 @@ class TopicModel:
         Updates of a document in a pass that begins where the one before ended.
     first_sweeps : Sweeps
         The same for a document of which nothing is kept.
-    held : ndarray or None
-        (V, m): pseudo-counts of the topics that the M-step leaves as they are, ...
-    is_held : ndarray of shape (K,), bool, or None
-        ... and which these are. None is none.
+    held : ndarray of shape (V, m) or None
+        Pseudo-counts of topics that the M-step leaves as they are, ...
+    is_held : ndarray of shape (m' >= m,), bool, or None
+        ... and which of the first m' topics these are. None is none.
     n_documents : float or None
         Total weight of the documents that statistics stand for, where they are a share of them; None if they are all.
     """
@@ -87,12 +88,15 @@ class TopicModel:
         """A negative prior has no maximum: terms leave the topics, and each that does lifts the objective at will."""
         return self.method.monotone and bool((self.eta >= 0).all())
 
-    def params(self, pseudo_counts: np.ndarray, kept: Kept | None = None) -> TopicModelParams:
-        """Parameters of pseudo-counts (V, K), the held topics put in."""
-        if self.held is not None:
+    def params(
+        self, pseudo_counts: np.ndarray, alpha: np.ndarray | None = None, kept: Kept | None = None
+    ) -> TopicModelParams:
+        """Parameters of pseudo-counts (V, K), the held topics put in; without `alpha`, with the model's."""
+        if self.is_held is not None:
             pseudo_counts = pseudo_counts.copy()
-            pseudo_counts[:, self.is_held] = self.held
-        return TopicModelParams(pseudo_counts, self.method.topics(pseudo_counts, self.dtype), kept or Kept())
+            pseudo_counts[:, np.flatnonzero(self.is_held)] = self.held
+        topics = self.method.topics(pseudo_counts, self.dtype)
+        return TopicModelParams(pseudo_counts, self.alpha if alpha is None else alpha, topics, kept or Kept())
 
     def init_params(self, chunks: Iterable[Documents], rng: np.random.Generator) -> TopicModelParams:
         """A start from documents far from each other."""
@@ -104,7 +108,7 @@ class TopicModel:
         """Expected counts of a chunk, and what it begins the next pass with."""
         before = params.kept.of(chunk)
         sweeps = self.first_sweeps if before is None else self.sweeps
-        visit = self.method.visit(params.topics, chunk, self.alpha, sweeps, before)
+        visit = self.method.visit(params.topics, chunk, params.alpha, sweeps, before)
         kept = Kept()
         if chunk.place is not None and self.method.keeps_documents:
             kept = Kept({chunk.place: visit.kept})
@@ -123,14 +127,16 @@ class TopicModel:
         pseudo_counts = counts + self.eta
         if (self.eta < 0).any():
             np.maximum(pseudo_counts, 0, out=pseudo_counts)
-        return self.params(pseudo_counts, stats.kept)
+        return self.params(pseudo_counts, params.alpha, stats.kept)
 
     def log_prior(self, params: TopicModelParams) -> float:
         """That of the topics; the documents' is in the statistics."""
         pseudo_counts, eta = params.pseudo_counts, self.eta
         if self.is_held is not None:
-            pseudo_counts = pseudo_counts[:, ~self.is_held]
-            eta = eta if eta.shape[1] == 1 else eta[:, ~self.is_held]
+            is_free = np.ones(self.n_components, dtype=bool)
+            is_free[np.flatnonzero(self.is_held)] = False
+            pseudo_counts = pseudo_counts[:, is_free]
+            eta = eta if eta.shape[1] == 1 else eta[:, is_free]
         return self.method.topic_prior(pseudo_counts, eta)
 
     def n_free(self, params: TopicModelParams) -> int:
@@ -140,6 +146,11 @@ class TopicModel:
 
     def rounding(self, params: TopicModelParams) -> float:
         return float(ROUNDING * np.finfo(self.dtype).eps)
+
+    def widened(self, n_more: int) -> TopicModel:
+        """The same with more topics at the end, like the last."""
+        eta = self.eta if self.eta.shape[1] == 1 else np.hstack([self.eta, np.repeat(self.eta[:, -1:], n_more, axis=1)])
+        return replace(self, alpha=np.append(self.alpha, np.repeat(self.alpha[-1], n_more)), eta=eta)
 
     def recentre(
         self, stats: TopicModelStats, params: TopicModelParams, new_params: TopicModelParams

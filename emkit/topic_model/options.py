@@ -36,7 +36,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Given:
-    """What the user gave of the topics, in the order of the topics: a start, groups of words, the background."""
+    """What the user gave of the topics, in their order: starts, groups of words, the background. All others follow."""
 
     components: np.ndarray | None = None  # (m, V)
     words: tuple[np.ndarray, ...] = ()  # columns of the seed words of each topic
@@ -179,7 +179,7 @@ def make_model(estimator: EMTopicModel, summary: Summary, given: Given) -> Topic
 
 def _held(estimator: EMTopicModel, summary: Summary, given: Given) -> dict[str, Any]:
     """Topics that stay as they are: those of `components_init` if they are fixed, and the background."""
-    is_held = np.zeros(estimator.n_components, dtype=bool)
+    is_held = np.zeros(given.n_topics, dtype=bool)
     parts = []
     if "components" in estimator.fixed and given.components is not None:
         is_held[: len(given.components)] = True

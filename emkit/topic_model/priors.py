@@ -9,12 +9,48 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.special import psi
 
+from .documents import Documents
+from .methods import METHODS, Sweeps
+
 N_STEPS = 20
 LOWEST, HIGHEST = 1e-4, 1e3
+N_ROUNDS = 5
+SWEEPS = Sweeps(30, 1e-2)
 ENOUGH = 1e-3  # relative change at which the fixed point is reached
+
+
+def learned_alpha(pseudo_counts: np.ndarray, chunks: Iterable[Documents], alpha: np.ndarray) -> np.ndarray:
+    """The prior of the topics in documents, (K,), at topics with pseudo-counts (V, K).
+
+    The expected counts are those of variational Bayes for every method: smoothed ones would have their own smoothing
+    taken for the spread of the documents, and a prior several times too large.
+    """
+    method, chunks = METHODS["vb"], list(chunks)
+    topics = method.topics(np.maximum(pseudo_counts, LOWEST), chunks[0].dtype)
+    weight = np.concatenate([chunk.weight for chunk in chunks]).astype(np.float64)
+    for _ in range(N_ROUNDS):
+        alpha = np.maximum(alpha, LOWEST)
+        pseudo = np.concatenate([method.fold_in(topics, chunk, alpha, SWEEPS) for chunk in chunks])
+        alpha = uneven_prior(np.maximum(pseudo.astype(np.float64) - alpha, 0), weight, alpha)
+    return alpha
+
+
+def learned_eta(pseudo_counts: np.ndarray, chunks: Iterable[Documents], alpha: np.ndarray, eta: float) -> float:
+    """The prior of the terms in topics, one number, at topics with pseudo-counts (V, K); see `learned_alpha`."""
+    method, chunks, counts = METHODS["vb"], list(chunks), np.maximum(pseudo_counts - eta, 0)
+    alpha = np.maximum(alpha, LOWEST)
+    for _ in range(N_ROUNDS):
+        eta = max(eta, LOWEST)
+        topics = method.topics(counts + eta, chunks[0].dtype)
+        visits = (method.visit(topics, chunk, alpha, SWEEPS, None) for chunk in chunks)
+        counts = np.sum([visit.counts for visit in visits], axis=0)
+        eta = even_prior(counts, eta)
+    return eta
 
 
 def uneven_prior(counts: np.ndarray, weight: np.ndarray, alpha: np.ndarray) -> np.ndarray:

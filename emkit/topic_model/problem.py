@@ -10,9 +10,10 @@ import numpy as np
 
 from ..engine import EMResult
 from ..executors import Executor
-from .documents import Documents
+from .documents import Documents, Kept
 from .model import TopicModel, TopicModelParams, TopicModelStats
 from .options import Given
+from .priors import learned_alpha
 from .schedule import Batches, run_stepwise
 from .starts import Starts
 
@@ -22,23 +23,29 @@ Result = EMResult[TopicModelParams, TopicModelStats]
 
 @dataclass(frozen=True)
 class TopicProblem:
-    """See :class:`emkit.restarts.Problem`. From the sample to all documents a run goes on by mini-batches."""
+    """See :class:`emkit.restarts.Problem`. `batches` is None if all steps are on all documents."""
 
     model: TopicModel
     source: Iterable[Documents]
     sample: Iterable[Documents]
     given: Given
-    batches: Batches
+    batches: Batches | None
+    learns_alpha: bool = False
 
     @cached_property
-    def _starts(self) -> Starts:
+    def starts(self) -> Starts:
         return Starts(self.model, self.sample, self.given)
 
     def draw(self, number: int, rng: np.random.Generator) -> TopicModelParams:
-        return self._starts.draw(number, rng)
+        return self.starts.draw(number, rng)
 
     def carry_over(self, params: TopicModelParams, rng: np.random.Generator, executor: Executor) -> TopicModelParams:
-        return run_stepwise(self.model, params, self.sample, self.source, self.batches, rng, executor)
+        """Mini-batches of all documents, then an uneven prior for these very topics."""
+        if self.batches is not None:
+            params = run_stepwise(self.model, params, self.sample, self.source, self.batches, rng, executor)
+        if self.learns_alpha:
+            params = params._replace(alpha=learned_alpha(params.pseudo_counts, self.sample, params.alpha))
+        return params._replace(kept=Kept())
 
     def flaw(self, result: Result) -> str:
         """A topic may become empty, or a copy of another; it is then merely not needed."""

@@ -14,13 +14,16 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
+from ..engine import run_em
 from ..seeding import draw_row
 from .documents import Documents, joined
+from .merging import merged
 from .model import TopicModel, TopicModelParams
 from .options import Given
 
@@ -28,6 +31,8 @@ NEIGHBOURS = (20, 5, 1)  # documents of a topic, in turn; the fewer, the sharper
 BACKGROUND = 0.3  # share of a topic that is as in the whole corpus
 UNEVENNESS = 0.1  # of the weights of terms at random, so that no two topics are the same
 N_CANDIDATES = 4
+SURPLUS = 0.5  # topics beyond those asked for, as a share of them
+WIDE_STEPS = 30  # of EM with the surplus
 
 
 class Starts:
@@ -36,16 +41,31 @@ class Starts:
     def __init__(self, model: TopicModel, chunks: Iterable[Documents], given: Given | None = None) -> None:
         self._model = model
         self._given = given or Given()
-        self._documents = _in_own_order(joined(chunks))
+        self._documents = replace(_in_own_order(joined(chunks)), place=0)
+
+    @property
+    def n_terms(self) -> int:
+        return self._documents.n_terms
 
     def draw(self, number: int, rng: np.random.Generator) -> TopicModelParams:
-        """Start `number`, from 0."""
-        documents, model = self._documents, self._model
-        background = documents.term_counts / max(documents.term_counts.sum(), 1e-300)
+        """Start `number`, from 0: more topics than are asked for, some steps of EM, and those alike merged."""
+        n_free = self._model.n_components - self._given.n_topics
+        n_more = int(np.ceil(SURPLUS * n_free)) if n_free > 1 else 0
+        if n_more == 0:
+            return self.seeded(number, rng)
+        wide = self._model.widened(n_more)
+        result = run_em(wide, self.seeded(number, rng, wide), [self._documents], tol=0, max_iter=WIDE_STEPS)
+        counts = merged(result.stats.counts, self._model.n_components, self._given.n_topics)
+        return self._model.params(np.maximum(counts + self._model.eta, 0))
+
+    def seeded(self, number: int, rng: np.random.Generator, model: TopicModel | None = None) -> TopicModelParams:
+        """Each topic the terms of a few documents, of which start `number` says how many."""
+        model, documents = model or self._model, self._documents
+        background = _shares(documents.term_counts)
         topics = np.empty((documents.n_terms, model.n_components))
-        for k, near in enumerate(self._groups(NEIGHBOURS[number % len(NEIGHBOURS)], rng)):
-            terms = near @ self._counts
-            topics[:, k] = (1 - BACKGROUND) * terms / max(terms.sum(), 1e-300) + BACKGROUND * background
+        groups = self._groups(model.n_components, NEIGHBOURS[number % len(NEIGHBOURS)], rng)
+        for k, near in enumerate(groups):
+            topics[:, k] = (1 - BACKGROUND) * _shares(near @ self._counts) + BACKGROUND * background
         topics *= rng.uniform(1 - UNEVENNESS, 1 + UNEVENNESS, topics.shape)
         for k, distribution in enumerate(self._given_topics()):
             topics[:, k] = distribution
@@ -56,9 +76,8 @@ class Starts:
         """Those given as such; and for groups of seed words, half these words and half the documents that hold them."""
         yield from () if self._given.components is None else self._given.components
         for columns in self._given.words:
-            terms = self._counts[:, columns].sum(axis=1) @ self._counts
-            distribution = terms / (2 * max(terms.sum(), 1e-300))
-            distribution[columns] += 1 / (2 * len(columns))
+            distribution = _shares(self._counts[:, columns].sum(axis=1) @ self._counts)
+            distribution[columns] += 1 / len(columns)
             yield distribution
 
     @cached_property
@@ -79,11 +98,11 @@ class Starts:
         unit = sp.csr_array(unit, dtype=np.float32)
         return (unit @ unit.T).toarray()
 
-    def _groups(self, size: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
+    def _groups(self, n_groups: int, size: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
         """For each topic, by how much each document belongs to its group, (n,); together about `size` documents."""
         weight = self._documents.weight.astype(np.float64) * (self._documents.lengths > 0)
         nearest = np.zeros(len(weight), dtype=np.float32)
-        for number in range(self._model.n_components):
+        for number in range(n_groups):
             potential = weight * np.maximum(1 - nearest, 0)
             if number == 0 or potential.sum() <= 1e-6 * weight.sum():
                 potential = weight  # the first, or more topics than distinct documents
@@ -92,6 +111,10 @@ class Starts:
             best = int(np.argmax(covered @ weight))
             nearest = covered[best]
             yield _most_similar(self._similarity[candidates[best]], weight, size)
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    return counts / max(float(counts.sum()), 1e-300)
 
 
 def _most_similar(similarity: np.ndarray, weight: np.ndarray, size: float) -> np.ndarray:
