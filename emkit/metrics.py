@@ -1,6 +1,7 @@
-"""Measures of the topics of any topic model, from its topic-word matrix. Higher is better for each.
+"""Measures of the topics of any topic model, from its topic-word matrix.
 
-A topic is judged by its top terms: the `n_words` terms of the largest weight, of equal weights those of the lower
+Held-out documents are scored by completion: half of each is folded in, the other half scored ([6]_). A topic by itself
+is judged by its top terms, higher being better: the `n_words` terms of the largest weight, of equal weights those of the lower
 column index. Coherence asks how often these occur together in the documents of a reference corpus, the training data
 or a larger one; only whether a document holds a term counts, not how often. Diversity asks how few of them topics
 share.
@@ -15,6 +16,8 @@ References
 .. [4] Röder, M., Both, A. and Hinneburg, A. (2015). Exploring the space of topic coherence measures. Proc. WSDM,
    399-408.
 .. [5] Dieng, A. B., Ruiz, F. J. R. and Blei, D. M. (2020). Topic modeling in embedding spaces. TACL 8, 439-453.
+.. [6] Wallach, H. M., Murray, I., Salakhutdinov, R. and Mimno, D. (2009). Evaluation methods for topic models. ICML,
+   1105-1112.
 """
 
 from __future__ import annotations
@@ -26,15 +29,132 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import csc_array, issparse
+from scipy.sparse import csc_array, csr_array, issparse
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array
 
 from ._validation import check_integer
+from .topic_model.completion import complete_documents, perplexity_of
+from .topic_model.documents import split
+from .topic_model.methods import METHODS, Sweeps
 
-__all__ = ["c_v", "make_topic_scorer", "npmi", "topic_diversity", "u_mass"]
+__all__ = [
+    "c_v",
+    "completion_log_likelihood",
+    "completion_perplexity",
+    "make_topic_scorer",
+    "npmi",
+    "topic_diversity",
+    "u_mass",
+]
+
+FOLD_IN = Sweeps(100, 1e-3)
 
 C_V_EPSILON = 1e-12  # that of [4]_ and of its implementations: c_v cannot be compared with published figures otherwise
+
+
+def completion_log_likelihood(topic_word: Any, X: Any, *, doc_topic_prior: Any = None) -> np.ndarray:
+    r"""How well the second half of each document is foretold from the first, by any topics ([1]_).
+
+    The tokens of a document, in the order of the columns, go to the halves in turn; of a fractional count the whole
+    tokens first. The weights of the topics are those of smoothed EM on the first half, :math:`\theta_k` proportional to
+    expected counts plus the prior :math:`\alpha_k`.
+
+    Parameters
+    ----------
+    topic_word : array-like of shape (n_topics, n_terms)
+        Weights of the terms, finite and not negative; rows are divided by their sums.
+    X : {array-like, sparse matrix or array} of shape (n_documents, n_terms)
+        Counts, finite and not negative.
+    doc_topic_prior : float, array-like of shape (n_topics,) or None, default=None
+        :math:`\alpha`, not negative; None is 1 / n_topics.
+
+    Returns
+    -------
+    ndarray of shape (n_documents,), float64
+        Natural logarithm, total over the tokens of the second half; 0 where there are none, -inf where one has
+        probability 0.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as above, or the numbers of columns differ.
+
+    Notes
+    -----
+    The time is O(n_topics nnz), up to 100 times over.
+
+    References
+    ----------
+    .. [1] Wallach, H. M., Murray, I., Salakhutdinov, R. and Mimno, D. (2009). Evaluation methods for topic models.
+       ICML, 1105-1112. Section 5.
+
+    Examples
+    --------
+    >>> from emkit.metrics import completion_log_likelihood
+    >>> completion_log_likelihood([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[2, 2, 0], [0, 0, 2]], doc_topic_prior=0)
+    array([-1.38629436,  0.        ])
+    """
+    return _completion(topic_word, X, doc_topic_prior)[0]
+
+
+def completion_perplexity(topic_word: Any, X: Any, *, doc_topic_prior: Any = None, sample_weight: Any = None) -> float:
+    """Perplexity of second halves of documents given the first; see :func:`completion_log_likelihood`.
+
+    Parameters
+    ----------
+    topic_word : array-like of shape (n_topics, n_terms)
+        Weights of the terms, finite and not negative; rows are divided by their sums.
+    X : {array-like, sparse matrix or array} of shape (n_documents, n_terms)
+        Counts, finite and not negative.
+    doc_topic_prior : float, array-like of shape (n_topics,) or None, default=None
+        Prior pseudo-counts of the topics in a document, not negative; None is 1 / n_topics.
+    sample_weight : array-like of shape (n_documents,) or None, default=None
+        A document of weight w counts as w documents.
+
+    Returns
+    -------
+    float
+        exp(-sum of log-likelihoods / number of scored tokens), at least 1; lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as above, or no document has two tokens.
+
+    Examples
+    --------
+    >>> from emkit.metrics import completion_perplexity
+    >>> topic_word = [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]
+    >>> round(completion_perplexity(topic_word, [[2, 2, 0]], doc_topic_prior=0), 6)
+    2.0
+    """
+    return perplexity_of(*_completion(topic_word, X, doc_topic_prior), sample_weight)
+
+
+def _completion(topic_word: Any, X: Any, doc_topic_prior: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Log-likelihoods and numbers of tokens of the second halves."""
+    weights = _check_matrix("topic_word", topic_word, accept_sparse=False)
+    counts = csr_array(_check_matrix("X", X, accept_sparse="csr"), dtype=np.float64)
+    if counts.shape[1] != weights.shape[1]:
+        raise ValueError(f"X has {counts.shape[1]} columns, but topic_word has {weights.shape[1]}")
+    if not weights.any(axis=1).all():
+        raise ValueError("topic_word must have a positive number in each row, but one is all zero")
+    counts.sum_duplicates()
+    alpha = _check_prior(doc_topic_prior, len(weights))
+    method, pseudo_counts = METHODS["map"], np.ascontiguousarray(weights.T, dtype=np.float64)
+    parts = [complete_documents(method, pseudo_counts, alpha, chunk, FOLD_IN) for chunk in split(counts, None)]
+    return np.concatenate([part.log_likelihood for part in parts]), np.concatenate([part.n_tokens for part in parts])
+
+
+def _check_prior(value: Any, n_topics: int) -> np.ndarray:
+    """Prior pseudo-counts, (n_topics,)."""
+    prior = np.asarray(1 / n_topics if value is None else value, dtype=np.float64)
+    if prior.shape not in ((), (n_topics,)) or not np.isfinite(prior).all() or (prior < 0).any():
+        raise ValueError(
+            f"doc_topic_prior must be None, a number >= 0, or an array of {n_topics} of them, but got {value!r}"
+        )
+    return np.broadcast_to(prior, n_topics).copy()
 
 
 def npmi(topic_word: Any, X: Any, *, n_words: int = 10) -> np.ndarray:

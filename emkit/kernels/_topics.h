@@ -5,6 +5,7 @@
  * to whole vectors. A sweep has three parts, each a loop without a wait for the one before: the mixture probability of
  * each term, its reciprocal times the count, and the expected counts of the topics. */
 
+#define AHEAD 8 /* terms from fetching a row into the cache to its use */
 #define TILE 8 /* vectors of topics held in registers at a time */
 #define SMALLEST (EM_DOUBLE ? (REAL)1e-150 : (REAL)1e-18) /* below it a weight is 0, so that no product is subnormal */
 #define NORMAL (EM_DOUBLE ? (REAL)DBL_MIN : (REAL)FLT_MIN)
@@ -79,6 +80,8 @@ EM_INLINE void NAME(add_sums_tile)(const DOCUMENT *doc, const ptrdiff_t *places,
     for (int b = 0; b < vectors; b++) w[b] = factor * NAME(get)(weight + offset + b * LANES);
     for (ptrdiff_t j = 0; j < doc->n_terms; j++) {
         REAL *row = sums + places[j] + offset;
+        if (j + AHEAD < doc->n_terms)
+            for (int b = 0; b < vectors; b += 2) __builtin_prefetch(sums + places[j + AHEAD] + offset + b * LANES, 1);
         for (int b = 0; b < vectors; b++) {
             REAL *at = row + b * LANES;
             NAME(put)(at, NAME(get)(at) + doc->ratio[j] * w[b]);
@@ -386,6 +389,7 @@ static void NAME(topic_shares)(ptrdiff_t n_terms, int k, int width, const double
 }
 
 #undef TILE
+#undef AHEAD
 #undef SMALLEST
 #undef NORMAL
 #undef LARGEST

@@ -8,11 +8,12 @@ References
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from .._validation import check_sample_weight
 from ..kernels import _topics as kernels
 from ..kernels.padding import padded
 from .documents import Documents, documents_of
@@ -45,6 +46,14 @@ def _with_counts(chunk: Documents, counts: np.ndarray) -> Documents:
     return documents_of(table, chunk.weight)
 
 
+def complete_documents(
+    method: Method, pseudo_counts: np.ndarray, alpha: np.ndarray, chunk: Documents, sweeps: Sweeps
+) -> Completion:
+    """As `complete`, of topics with pseudo-counts (V, K)."""
+    topics, topic_word = method.topics(pseudo_counts, chunk.dtype), padded(shares_of(pseudo_counts.T).T, chunk.dtype)
+    return complete(method, topics, topic_word, alpha, chunk, sweeps)
+
+
 def complete(
     method: Method, topics: Topics, topic_word: np.ndarray, alpha: np.ndarray, chunk: Documents, sweeps: Sweeps
 ) -> Completion:
@@ -52,6 +61,16 @@ def complete(
     first, second = halves(chunk)
     theta = shares_of(method.fold_in(topics, first, alpha, sweeps))
     return Completion(log_likelihood(second, topic_word, theta), second.lengths)
+
+
+def perplexity_of(log_likelihood: np.ndarray, n_tokens: np.ndarray, sample_weight: Any = None) -> float:
+    """Of scores and scored tokens of documents, each (n,)."""
+    weight = check_sample_weight(sample_weight, len(n_tokens), n_tokens.dtype)
+    weight = np.ones(len(n_tokens)) if weight is None else weight
+    present = (weight > 0) & (n_tokens > 0)
+    if not present.any():
+        raise ValueError("X has no document with two tokens, so that a second half could be scored")
+    return float(np.exp(-(weight[present] @ log_likelihood[present]) / (weight[present] @ n_tokens[present])))
 
 
 def log_likelihood(chunk: Documents, topic_word: np.ndarray, theta: np.ndarray) -> np.ndarray:

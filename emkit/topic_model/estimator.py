@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_integer, check_sample_weight
-from .completion import complete, log_likelihood, shares_of
+from .completion import complete, log_likelihood, perplexity_of, shares_of
 from .entropy import token_entropy
 from .fitting import fit_batch, fit_online, fitted_topics
 from .options import vocabulary_of
 from .reading import read_chunks
 from .sampling import draw_documents
+from .tables import top_words_frame
 
 
 class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimator):
@@ -42,10 +43,10 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     topic_word_prior : float, array-like of shape (n_features,) or (n_components, n_features), or None, default=None
         :math:`\\eta`, prior pseudo-counts of the terms in a topic. None is 1 / K. A number in (-1, 0) makes topics
         sparse: a term with fewer expected tokens than that leaves the topic.
-    learn_priors : {True, False, "doc_topic", "topic_word"}, default=False
+    learn_priors : {True, False, "doc_topic", "topic_word"}, default=True
         Learn :math:`\\alpha` (for each topic) and :math:`\\eta` (one number) by Minka's fixed point in a short first
         run, from the values given; then they are held. An array of `topic_word_prior` is kept.
-    tol : float, default=1e-3
+    tol : float, default=1e-2
         Bound on the estimated remaining gain of the objective per unit of weight (a document). 0 runs all `max_iter`
         steps.
     max_iter : int, default=1000
@@ -72,7 +73,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Terms of the columns, as ``CountVectorizer.get_feature_names_out()`` or ``.vocabulary_`` gives them.
     max_doc_update_iter : int, default=100
         Largest number of updates of a new document in `transform`, and in the E-step of "vb".
-    mean_change_tol : float, default=1e-3
+    mean_change_tol : float, default=1e-2
         Mean change of a document's expected topic counts at which these updates stop.
     early_stopping : bool, default=False
         Whether to hold out some documents, and to stop when their completion has not improved for `n_iter_no_change`
@@ -168,8 +169,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         method="map",
         doc_topic_prior=None,
         topic_word_prior=None,
-        learn_priors=False,
-        tol=1e-3,
+        learn_priors=True,
+        tol=1e-2,
         max_iter=1000,
         n_init="auto",
         batch_size=None,
@@ -392,12 +393,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         ValueError
             If no document has two tokens, so that nothing can be scored.
         """
-        scores, tokens = self._complete(X)
-        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-        weight = np.ones(len(scores)) if weight is None else weight
-        if not weight @ tokens > 0:
-            raise ValueError("X has no document with two tokens, so that a second half could be scored")
-        return float(np.exp(-(weight @ scores) / (weight @ tokens)))
+        return perplexity_of(*self._complete(X), sample_weight)
 
     def sample(self, n_samples=1):
         """Draw documents from the fitted model; their lengths are Poisson about `mean_document_length_`.
@@ -428,24 +424,32 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         rng = np.random.default_rng(seeds)
         return draw_documents(self.topic_word_, alpha, self.mean_document_length_, n_samples, rng)
 
-    def top_words(self, n=10):
+    def top_words(self, n=10, *, as_frame=False):
         """The most probable terms of each topic.
 
         Parameters
         ----------
         n : int, default=10
             Terms of a topic.
+        as_frame : bool, default=False
+            Whether to give a pandas DataFrame.
 
         Returns
         -------
-        words : list of list of str
-            Most probable first, for each topic; numbers of columns if the terms have no names (see `vocabulary`).
+        words : list of list of str, or DataFrame
+            Most probable first, for each topic; numbers of columns if the terms have no names (see `vocabulary`). The
+            frame has a row for each topic and term, with columns topic, rank (from 1), word and probability.
         """
         check_is_fitted(self)
         n = min(check_integer("n", n, 1), self.topic_word_.shape[1])
-        names = vocabulary_of(self, self.topic_word_.shape[1])
+        names = self._term_names()
         order = np.argsort(-self.topic_word_, axis=1, kind="stable")[:, :n]
-        return [[names[v] if names else int(v) for v in row] for row in order]
+        words = [[names[v] if names else int(v) for v in row] for row in order]
+        return top_words_frame(words, np.take_along_axis(self.topic_word_, order, axis=1)) if as_frame else words
+
+    def _term_names(self):
+        """Names of the columns; empty if they have none."""
+        return vocabulary_of(self, self.components_.shape[1])
 
     def _training_log_likelihood(self, X):
         """log p of each document under its own best weights, for the criteria."""

@@ -15,7 +15,7 @@ from ..engine import Step, run_em
 from ..kernels.padding import padded
 from ..online import OnlineState
 from ..restarts import Heat, Plan, Search, Settings, executor_for
-from .completion import complete, shares_of
+from .completion import complete_documents, shares_of
 from .documents import Documents, Kept, as_chunks, joined
 from .methods import METHODS, Method, Sweeps, Topics
 from .model import TopicModel, TopicModelParams
@@ -28,7 +28,7 @@ from .schedule import State, batches_for, stepwise
 if TYPE_CHECKING:
     from .estimator import EMTopicModel
 
-SHORT_STARTS, SHORT_STEPS = 6, 10
+SHORT_STARTS, SHORT_STEPS = 4, 10
 FINALISTS, FINAL_STEPS = 2, 30
 PILOT_ROUNDS, PILOT_STEPS = 3, 10
 
@@ -152,10 +152,9 @@ class Stopper:
 
     def _score(self, params: TopicModelParams) -> float:
         assert self.model is not None
-        method, alpha = self.model.method, params.alpha
-        topic_word = padded(shares_of(params.pseudo_counts.T).T, self._held_out.dtype)
-        done = complete(method, params.topics, topic_word, alpha, self._held_out, self._sweeps)
-        return float(self._held_out.weight @ done.log_likelihood)
+        method, chunk = self.model.method, self._held_out
+        done = complete_documents(method, params.pseudo_counts, params.alpha, chunk, self._sweeps)
+        return float(chunk.weight @ done.log_likelihood)
 
     def best_of(self, search: Search, problem: TopicProblem) -> Search:
         """The search with the parameters that were best on held-out documents; not those of the last step."""

@@ -18,7 +18,7 @@ N_NEAREST = 2  # topics most like another, of which one may be merged with it
 
 
 def merged(counts: np.ndarray, n_topics: int, n_held: int = 0) -> np.ndarray:
-    """Expected counts (V, m), of which pairs of columns are added until they are `n_topics`; the first `n_held` stay."""
+    """Expected counts (V, m), columns added in pairs until there are `n_topics`; the first `n_held` stay."""
     topics = dict(enumerate(counts.T.copy()))
     spread = {number: _spread(column) for number, column in topics.items()}
     likeness = _likeness(counts)
