@@ -1,10 +1,11 @@
 """Measures of the topics of any topic model, from its topic-word matrix.
 
-Held-out documents are scored by completion: half of each is folded in, the other half scored ([6]_). A topic by itself
-is judged by its top terms, higher being better: the `n_words` terms of the largest weight, of equal weights those of the lower
-column index. Coherence asks how often these occur together in the documents of a reference corpus, the training data
-or a larger one; only whether a document holds a term counts, not how often. Diversity asks how few of them topics
-share.
+Held-out documents are scored by completion: half of each is folded in, the other half scored ([6]_).
+
+A topic by itself is judged by its top terms, higher being better: the `n_words` terms of the largest weight, of equal
+weights those of the lower column index. Coherence asks how often these occur together in the documents of a reference
+corpus, the training data or a larger one; only whether a document holds a term counts, not how often. Diversity asks
+how few of them topics share.
 
 References
 ----------

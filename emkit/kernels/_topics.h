@@ -148,7 +148,7 @@ EM_INLINE double NAME(log_mixture)(const DOCUMENT *doc) {
     }
     double sum = 0;
     for (int i = 0; i < LANES; i++) sum += total[i];
-    return is_possible ? -sum : -INFINITY;
+    return is_possible ? 0 - sum : -INFINITY; /* not -0 */
 }
 
 /* digamma(x) for x >= 0, -inf at 0: from x to x + 10 by psi(x) = psi(x + 1) - 1 / x, two steps to a division, and there
