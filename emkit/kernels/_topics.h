@@ -5,6 +5,7 @@
  * to whole vectors. A sweep has three parts, each a loop without a wait for the one before: the mixture probability of
  * each term, its reciprocal times the count, and the expected counts of the topics. */
 
+#define FAR 30 /* times the change before: an extrapolation that went astray */
 #define AHEAD 8 /* terms from fetching a row into the cache to its use */
 #define TILE 8 /* vectors of topics held in registers at a time */
 #define SMALLEST (EM_DOUBLE ? (REAL)1e-150 : (REAL)1e-18) /* below it a weight is 0, so that no product is subnormal */
@@ -212,36 +213,82 @@ EM_INLINE void NAME(open_document)(DOCUMENT *doc, const corpus *data, ptrdiff_t 
     }
 }
 
-/* A document by `n_sweeps` updates of its pseudo-counts at most, until their mean change is at most `tol`. With `sums`,
- * the last sweep also adds to these and gives the log-likelihood, both at the pseudo-counts before its update, which
- * are left in `used`. */
-EM_INLINE double NAME(run_document)(DOCUMENT *doc, const ptrdiff_t *places, REAL weight_of_document, int width, int k,
-                                    const REAL *prior, const int digamma, int n_sweeps, REAL tol, REAL *weight,
-                                    REAL *expected, REAL *pseudo, REAL *sums, REAL *used) {
-    double log_likelihood = 0;
-    int is_last = n_sweeps == 1;
-    for (int sweep = 1; sweep <= n_sweeps; sweep++) {
-        NAME(weigh)(width, pseudo, digamma, weight);
-        NAME(mix)(doc, width, weight);
-        NAME(divide)(doc);
-        NAME(expect)(doc, width, expected);
-        if (is_last && sums) {
-            memcpy(used, pseudo, sizeof(REAL) * (size_t)width);
-            log_likelihood = NAME(log_mixture)(doc);
-            NAME(add_sums)(doc, places, weight_of_document, width, weight, sums);
-        }
-        const REAL change = NAME(renew)(width, prior, weight, expected, pseudo);
-        if (is_last) break;
-        is_last = sweep + 1 == n_sweeps || change <= tol * k;
-        if (is_last && !sums && change <= tol * k) break;
+/* One update of the pseudo-counts at fixed topics; the sum of the absolute changes. */
+EM_INLINE REAL NAME(sweep)(const DOCUMENT *doc, int width, const REAL *prior, const int digamma, REAL *weight,
+                           REAL *expected, REAL *pseudo) {
+    NAME(weigh)(width, pseudo, digamma, weight);
+    NAME(mix)(doc, width, weight);
+    NAME(divide)(doc);
+    NAME(expect)(doc, width, expected);
+    return NAME(renew)(width, prior, weight, expected, pseudo);
+}
+
+/* `n_sweeps` updates at most, until their mean change is at most `tol`. The last also adds to `sums` and gives the
+ * log-likelihood, both at the pseudo-counts before its update, which are left in `used`. */
+EM_INLINE double NAME(learn_document)(const DOCUMENT *doc, const ptrdiff_t *places, REAL weight_of_document, int width,
+                                      int k, const REAL *prior, const int digamma, int n_sweeps, REAL tol,
+                                      REAL *weight, REAL *expected, REAL *pseudo, REAL *sums, REAL *used) {
+    REAL change = INFINITY;
+    for (int sweep = 1; sweep < n_sweeps && change > tol * k; sweep++)
+        change = NAME(sweep)(doc, width, prior, digamma, weight, expected, pseudo);
+    memcpy(used, pseudo, sizeof(REAL) * (size_t)width);
+    NAME(sweep)(doc, width, prior, digamma, weight, expected, pseudo);
+    NAME(add_sums)(doc, places, weight_of_document, width, weight, sums);
+    return NAME(log_mixture)(doc);
+}
+
+/* x <- x0 - 2 a r + a^2 v, where x0, x0 + r, x are successive pseudo-counts, v = x - x0 - 2 r and a = -|r| / |v|: the
+ * squared extrapolation of Varadhan and Roland (2008, Scand. J. Stat. 35, 335-353, scheme S3). Not further down than to
+ * a tenth of x, so that no topic is lost. */
+EM_INLINE void NAME(extrapolate)(int width, const REAL *first, const REAL *step, REAL *pseudo) {
+    VEC r_square = {0}, v_square = {0};
+    for (int k = 0; k < width; k += LANES) {
+        const VEC r = NAME(get)(step + k), v = NAME(get)(pseudo + k) - NAME(get)(first + k) - 2 * r;
+        r_square += r * r;
+        v_square += v * v;
     }
-    return log_likelihood;
+    const REAL squares = NAME(add_lanes)(v_square);
+    if (!(squares > 0)) return;
+    const REAL reach = (REAL)sqrt((double)(NAME(add_lanes)(r_square) / squares)); /* -a */
+    if (reach <= 1) return;
+    for (int k = 0; k < width; k += LANES) {
+        const VEC x0 = NAME(get)(first + k), r = NAME(get)(step + k), x = NAME(get)(pseudo + k);
+        const VEC further = x0 + 2 * reach * r + reach * reach * (x - x0 - 2 * r);
+        NAME(put)(pseudo + k, NAME(larger)(further, (REAL)0.1 * x));
+    }
+}
+
+/* The same updates without sums, extrapolated after every second one. At fixed topics there is one maximum, so that it
+ * matters little which way leads there; an extrapolation that makes the next change much larger is taken back, and is
+ * the last. `room` holds three times `width` numbers. */
+EM_INLINE void NAME(fold_in_document)(const DOCUMENT *doc, int width, int k, const REAL *prior, const int digamma,
+                                      int n_sweeps, REAL tol, REAL *weight, REAL *expected, REAL *room, REAL *pseudo) {
+    REAL *first = room, *step = room + width, *last = room + 2 * width, before = INFINITY;
+    const size_t size = sizeof(REAL) * (size_t)width;
+    int extrapolates = 1;
+    for (int sweep = 0; sweep < n_sweeps; sweep++) {
+        const int is_second = sweep % 2;
+        if (!is_second) memcpy(first, pseudo, size);
+        const REAL change = NAME(sweep)(doc, width, prior, digamma, weight, expected, pseudo);
+        if (change <= tol * k) return;
+        if (!is_second && extrapolates && change > FAR * before) {
+            memcpy(pseudo, last, size);
+            extrapolates = 0;
+        } else if (!is_second) {
+            for (int i = 0; i < width; i += LANES)
+                NAME(put)(step + i, NAME(get)(pseudo + i) - NAME(get)(first + i));
+        } else if (extrapolates) {
+            memcpy(last, pseudo, size);
+            before = change;
+            NAME(extrapolate)(width, first, step, pseudo);
+        }
+    }
 }
 
 typedef struct {
     DOCUMENT doc;
     ptrdiff_t *places;
-    REAL *weight, *expected, *room;
+    REAL *weight, *expected, *steps, *room;
 } NAME(workspace);
 
 static int NAME(open_workspace)(NAME(workspace) * work, const corpus *data, int width) {
@@ -251,7 +298,7 @@ static int NAME(open_workspace)(NAME(workspace) * work, const corpus *data, int 
         longest = m > longest ? m : longest;
     }
     const size_t terms = (size_t)longest + LANES;
-    work->room = malloc(sizeof(REAL) * (3 * terms + 2 * (size_t)width + 3 * LANES));
+    work->room = malloc(sizeof(REAL) * (3 * terms + 5 * (size_t)width));
     work->places = malloc(sizeof(ptrdiff_t) * terms);
     work->doc.rows = malloc(sizeof(REAL *) * terms);
     if (!work->room || !work->places || !work->doc.rows) return -1;
@@ -260,6 +307,7 @@ static int NAME(open_workspace)(NAME(workspace) * work, const corpus *data, int 
     work->doc.ratio = work->room + 2 * terms;
     work->weight = work->room + 3 * terms;
     work->expected = work->weight + width;
+    work->steps = work->expected + width;
     return 0;
 }
 
@@ -277,16 +325,21 @@ static int NAME(topic_sweeps)(corpus data, const REAL *counts, const REAL *weigh
     const int status = NAME(open_workspace)(&work, &data, width);
     for (ptrdiff_t d = 0; !status && d < data.n; d++) {
         NAME(open_document)(&work.doc, &data, d, counts, width, topics, work.places);
-        REAL *own = pseudo + d * width, *own_used = used ? used + d * width : NULL;
-        const REAL w = weight ? weight[d] : 1;
-        double result;
-        if (digamma)
-            result = NAME(run_document)(&work.doc, work.places, w, width, k, prior, 1, n_sweeps, (REAL)tol, work.weight,
-                                        work.expected, own, sums, own_used);
+        REAL *own = pseudo + d * width;
+#define LEARN(digamma)                                                                                            \
+    NAME(learn_document)(&work.doc, work.places, weight[d], width, k, prior, digamma, n_sweeps, (REAL)tol, work.weight, \
+                         work.expected, own, sums, used + d * width)
+#define FOLD_IN(digamma)                                                                                             \
+    NAME(fold_in_document)(&work.doc, width, k, prior, digamma, n_sweeps, (REAL)tol, work.weight, work.expected, work.steps, \
+                           own)
+        if (sums)
+            log_likelihood[d] = digamma ? LEARN(1) : LEARN(0);
+        else if (digamma)
+            FOLD_IN(1);
         else
-            result = NAME(run_document)(&work.doc, work.places, w, width, k, prior, 0, n_sweeps, (REAL)tol, work.weight,
-                                        work.expected, own, sums, own_used);
-        if (log_likelihood) log_likelihood[d] = result;
+            FOLD_IN(0);
+#undef LEARN
+#undef FOLD_IN
     }
     NAME(close_workspace)(&work);
     return status;
@@ -390,6 +443,7 @@ static void NAME(topic_shares)(ptrdiff_t n_terms, int k, int width, const double
 
 #undef TILE
 #undef AHEAD
+#undef FAR
 #undef SMALLEST
 #undef NORMAL
 #undef LARGEST

@@ -11,9 +11,13 @@ always. Arrays are C-contiguous, at any multiple of the size of their numbers.
 *Width.* Rows over topics have a width that is a multiple of the vector length (4 of float64, 8 of float32): what lies
 behind the topics must be zero, in results too.
 
-The twins compute in float64 throughout and trust their input: shapes, dtypes, no NaN. The kernels check shapes, and
-`starts` and `terms` (ValueError), and compute in "real". What they give for a document depends on that document alone,
-to the last bit.
+*Range.* What "real" cannot hold is left out: of a term that is all but impossible the mixture probability would be
+subnormal or its reciprocal no number. So `smallest_weight`, `smallest_exponent`, `smallest_normal` and `largest_ratio`
+are part of what is computed.
+
+The twins compute in float64 throughout and trust their input: shapes, dtypes, no NaN. The kernels check shapes, the
+width, and `starts` and `terms` (ValueError), and compute in "real". What they give for a document depends on that
+document alone, to the last bit.
 
 References
 ----------
@@ -25,6 +29,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +51,16 @@ def smallest_weight(dtype: np.dtype[Any]) -> float:
 def smallest_exponent(dtype: np.dtype[Any]) -> float:
     """Exponentials of what is below it are 0."""
     return -708.0 if dtype == np.float64 else -87.0
+
+
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    """A mixture probability below it is none."""
+    return float(np.finfo(dtype).tiny)
+
+
+def largest_ratio(dtype: np.dtype[Any]) -> float:
+    """Counts over mixture probabilities are not above it, so that sums of them are finite."""
+    return 1e290 if dtype == np.float64 else 1e30
 
 
 def topic_sweeps(
@@ -78,8 +93,8 @@ def topic_sweeps(
 
     The shares with prior 0 are EM for PLSA [1]_, with prior :math:`\alpha - 1` for the posterior mode of LDA ("MAP" in
     [3]_). The others, :math:`\exp E[\log \theta_k]` under a Dirichlet distribution with the parameters g, with prior
-    :math:`\alpha` and with `topics` made in the same way, are variational Bayes for LDA [2]_. A term with
-    :math:`m_j = 0` counts as absent.
+    :math:`\alpha` and with `topics` made in the same way, are variational Bayes for LDA [2]_. A term counts as absent
+    if :math:`m_j` is 0 or subnormal, or :math:`n_j / m_j` above 1e290 (float64) or 1e30 (float32).
 
     A document ends with the first sweep whose mean change, :math:`\sum_k |g_k^{new} - g_k| / n\_topics`, is at most
     `tol`, and after `n_sweeps` at the latest. With `sums` the last sweep is one of its own: it follows the sweep of
@@ -116,7 +131,7 @@ def topic_sweeps(
     used : real (documents, width)
         Overwritten.
     log_likelihood : float64 (documents,)
-        Overwritten, without the weight; -inf if some :math:`m_j = 0`.
+        Overwritten, without the weight; -inf if some :math:`m_j` is 0 or subnormal.
     """
     prior_of_topics = prior.astype(np.float64)
     for d, (n, rows, places) in enumerate(_documents(starts, terms, counts, topics)):
@@ -124,7 +139,7 @@ def topic_sweeps(
         for _ in range(n_sweeps if sums is None else n_sweeps - 1):
             before = g
             theta = _weights(g, digamma, topics.dtype)
-            g = prior_of_topics + theta * (_quotient(n, rows @ theta) @ rows)
+            g = prior_of_topics + theta * (_ratio(n, rows @ theta, topics.dtype) @ rows)
             if np.abs(g - before).sum() <= tol * n_topics:
                 break
         if sums is not None:
@@ -132,8 +147,9 @@ def topic_sweeps(
             assert used is not None
             assert log_likelihood is not None
             theta = _weights(g, digamma, topics.dtype)
-            ratio = _quotient(n, rows @ theta)
-            used[d], log_likelihood[d] = g, _log_likelihood(n, rows @ theta)
+            mixture = rows @ theta
+            ratio = _ratio(n, mixture, topics.dtype)
+            used[d], log_likelihood[d] = g, _log_likelihood(n, mixture, topics.dtype)
             np.add.at(sums, places, (weight[d] * np.outer(ratio, theta)).astype(sums.dtype))
             g = prior_of_topics + theta * (ratio @ rows)
         pseudo[d] = g
@@ -153,10 +169,10 @@ def topic_log_likelihood(
     weights : real (documents, width)
         :math:`\theta`.
     log_likelihood : float64 (documents,)
-        Overwritten; -inf if a term has probability 0, and 0 for a document without terms.
+        Overwritten; -inf if a term has a probability that is 0 or subnormal, and 0 for a document without terms.
     """
     for d, (n, rows, _) in enumerate(_documents(starts, terms, counts, topics)):
-        log_likelihood[d] = _log_likelihood(n, rows @ weights[d].astype(np.float64))
+        log_likelihood[d] = _log_likelihood(n, rows @ weights[d].astype(np.float64), topics.dtype)
 
 
 def topic_sweep_collapsed(
@@ -181,8 +197,8 @@ def topic_sweep_collapsed(
        \frac{\max(topics_{wk} - own \cdot r_{jk}, 0)}{totals_k - own \cdot r_{jk}}, \quad
        r_{jk} \leftarrow q_{jk} / \textstyle\sum_l q_{jl}
 
-    where a quotient is 0 if its denominator is not positive. The new ones do not change e or the counts before the
-    sweep is over. It also gives
+    where a quotient is 0 if its denominator is not positive, and the new ones are 0 if the sum of q is 0 or subnormal.
+    The new ones do not change e or the counts before the sweep is over. It also gives
 
     .. math:: log\_likelihood = \sum_j n_j \log \frac{\sum_k q_{jk}}{\sum_k (\max(e_k - r_{jk}, 0) + prior_k)}, \quad
        sums_{wk} \mathrel{+}= v n_j r_{jk}^{new}
@@ -204,11 +220,11 @@ def topic_sweep_collapsed(
     own : bool
         Whether the documents are among those that `topics` counts.
     resp : real (entries, width)
-        Overwritten. The new ones are zeros for an entry whose :math:`q_{jk}` all are.
+        Overwritten.
     sums : real (terms, width) or None
         Added to.
     log_likelihood : float64 (documents,)
-        Overwritten, without the weight; -inf if some entry has no :math:`q_{jk}` above 0.
+        Overwritten, without the weight; -inf if the sum of q is 0 or subnormal for some entry.
     """
     counted = float(own)
     totals_of_topics, prior_of_topics = totals.astype(np.float64), prior.astype(np.float64)
@@ -220,12 +236,55 @@ def topic_sweep_collapsed(
         topic = np.maximum(rows - counted * r, 0.0)
         q = _quotient(document * topic, totals_of_topics - counted * r)
         mixture = q.sum(axis=1)
-        log_likelihood[d] = _log_likelihood(n, _quotient(mixture, document.sum(axis=1)))
+        mixture[mixture < smallest_normal(topics.dtype)] = 0.0
+        log_likelihood[d] = _log_likelihood(n, _quotient(mixture, document.sum(axis=1)), np.dtype(np.float64))
         r = _quotient(q, mixture[:, np.newaxis])
         resp[entries] = r
         if sums is not None:
             assert weight is not None
             np.add.at(sums, places, (weight[d] * n[:, np.newaxis] * r).astype(sums.dtype))
+
+
+def expected_counts(topics: Real, sums: Real, counts: Double) -> None:
+    r"""Expected counts of the terms in the topics, from the sums of a pass.
+
+    Parameters
+    ----------
+    topics, sums : real (terms, width)
+        As for `topic_sweeps`. Here the width need not be whole vectors.
+    counts : float64 (terms, topics)
+        Overwritten by the products, computed in float64.
+    """
+    k = counts.shape[1]
+    counts[...] = topics[:, :k].astype(np.float64) * sums[:, :k]
+
+
+def topic_shares(pseudo: Double, inverse_totals: Double, topics: Real) -> None:
+    r"""The shares of the terms in each topic's pseudo-counts.
+
+    Parameters
+    ----------
+    pseudo : float64 (terms, topics)
+        Not negative.
+    inverse_totals : float64 (topics,)
+        What the columns are multiplied by.
+    topics : real (terms, width)
+        Overwritten but for the padding, which stays as it is. Shares up to `smallest_weight` become 0. Here the width
+        need not be whole vectors.
+    """
+    shares = (pseudo * inverse_totals).astype(topics.dtype)
+    threshold = topics.dtype.type(smallest_weight(topics.dtype))
+    topics[:, : pseudo.shape[1]] = np.where(shares > threshold, shares, 0)
+
+
+def sum_of_logs(values: Double) -> float:
+    """Sum of the natural logs of positive, normal numbers; 0 of none.
+
+    Parameters
+    ----------
+    values : float64 (rows, columns)
+    """
+    return math.fsum(np.log(values).ravel().tolist())
 
 
 def _documents(starts: Index, terms: Terms, counts: Real, topics: Real) -> Iterator[tuple[Double, Double, Terms]]:
@@ -255,6 +314,15 @@ def _quotient(numerator: Double, denominator: Double) -> Double:
     return np.divide(numerator, denominator, out=out, where=denominator > 0)
 
 
-def _log_likelihood(n: Double, mixture: Double) -> float:
-    with np.errstate(divide="ignore"):
-        return float(n @ np.log(mixture))
+def _ratio(n: Double, mixture: Double, dtype: np.dtype[Any]) -> Double:
+    """n / mixture, 0 where "real" cannot hold it."""
+    is_possible = (mixture >= smallest_normal(dtype)) & (mixture * largest_ratio(dtype) >= n)
+    return np.divide(n, mixture, out=np.zeros_like(n), where=is_possible)
+
+
+def _log_likelihood(n: Double, mixture: Double, dtype: np.dtype[Any]) -> float:
+    """Entries without a count do not matter."""
+    n, mixture = n[n > 0], mixture[n > 0]
+    if (mixture < smallest_normal(dtype)).any():
+        return -math.inf
+    return float(n @ np.log(mixture))

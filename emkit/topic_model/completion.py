@@ -17,7 +17,7 @@ from .._validation import check_sample_weight
 from ..kernels import _topics as kernels
 from ..kernels.padding import padded
 from .documents import Documents, documents_of
-from .methods import Method, Sweeps, Topics
+from .methods import METHODS, Method, Sweeps, Topics
 
 
 class Completion(NamedTuple):
@@ -50,8 +50,8 @@ def complete_documents(
     method: Method, pseudo_counts: np.ndarray, alpha: np.ndarray, chunk: Documents, sweeps: Sweeps
 ) -> Completion:
     """As `complete`, of topics with pseudo-counts (V, K)."""
-    topics, topic_word = method.topics(pseudo_counts, chunk.dtype), padded(shares_of(pseudo_counts.T).T, chunk.dtype)
-    return complete(method, topics, topic_word, alpha, chunk, sweeps)
+    topics, topic_word = (m.topics(pseudo_counts, chunk.dtype) for m in (method, METHODS["map"]))
+    return complete(method, topics, topic_word.weights, alpha, chunk, sweeps)
 
 
 def complete(

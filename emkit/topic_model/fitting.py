@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._blas import one_blas_thread
 from .._validation import check_n_init
 from ..engine import Step, run_em
-from ..kernels.padding import padded
 from ..online import OnlineState
 from ..restarts import Heat, Plan, Search, Settings, executor_for
 from .completion import complete_documents, shares_of
@@ -235,21 +234,32 @@ def _publish(estimator: EMTopicModel, model: TopicModel, state: State, n_tokens:
     estimator._online = (model, state)
 
 
-class Fitted(NamedTuple):
-    """What a fitted estimator needs to look at documents."""
+@dataclass(frozen=True)
+class Fitted:
+    """What a fitted estimator needs to look at documents of a dtype."""
 
     method: Method
-    topics: Topics
-    topic_word: np.ndarray  # (V, width): probabilities of the terms
+    pseudo_counts: np.ndarray  # (V, K) float64
     alpha: np.ndarray  # (K,) float64
     sweeps: Sweeps
+    dtype: np.dtype
+
+    @cached_property
+    def topics(self) -> Topics:
+        return self.method.topics(self.pseudo_counts, self.dtype)
+
+    @cached_property
+    def topic_word(self) -> np.ndarray:
+        """Probabilities of the terms, padded, (V, width)."""
+        return METHODS["map"].topics(self.pseudo_counts, self.dtype).weights
 
 
 def fitted_topics(estimator: EMTopicModel, dtype: np.dtype) -> Fitted:
-    """From fitted attributes, for documents of a dtype."""
-    method = METHODS[getattr(estimator, "_fitted_type", estimator.method)]
-    pseudo_counts = estimator.components_.T.astype(np.float64)
-    alpha = estimator.doc_topic_prior_.astype(np.float64)
-    topic_word = padded(shares_of(pseudo_counts.T).T, dtype)
-    sweeps = Sweeps(estimator.max_doc_update_iter, estimator.mean_change_tol)
-    return Fitted(method, method.topics(pseudo_counts, dtype), topic_word, alpha, sweeps)
+    """From fitted attributes."""
+    return Fitted(
+        METHODS[getattr(estimator, "_fitted_type", estimator.method)],
+        np.ascontiguousarray(estimator.components_.T, dtype=np.float64),
+        estimator.doc_topic_prior_.astype(np.float64),
+        Sweeps(estimator.max_doc_update_iter, estimator.mean_change_tol),
+        dtype,
+    )
