@@ -56,10 +56,10 @@ print(f"{X.shape[0]} documents, {X.shape[1]} terms, {X.sum()} tokens")
 # ---------------------
 # Starts, priors and mini-batches are left to the defaults. With ``vocabulary`` the columns have names.
 
-model = EMTopicModel(15, vocabulary=words, random_state=0).fit(X)
-print(f"converged: {model.converged_}; priors: topics {model.doc_topic_prior_.mean():.3f} on average, "
-      f"terms {model.topic_word_prior_:.3f}")
-TopicDisplay.from_estimator(model, n_words=8)
+model = EMTopicModel(20, vocabulary=words, random_state=0).fit(X)
+print(f"converged: {model.converged_} after {model.n_iter_} steps on all documents")
+print(f"learned priors: topics {model.doc_topic_prior_.mean():.3f} on average, terms {model.topic_word_prior_:.3f}")
+TopicDisplay.from_estimator(model, n_words=7)
 plt.show()
 
 # %%
@@ -71,14 +71,15 @@ TopicDisplay.from_estimator(model, kind="map")
 plt.show()
 
 # %%
-# Documents of a topic
+# Topics of a document
 # --------------------
-# ``transform`` gives the weights of the topics in each document.
+# ``transform`` gives the weights of the topics in each document; here, their means over the documents of a package.
 
-weights = model.transform(X)
-share = np.array([weights[package == name].mean(axis=0) for name in ("numpy", "scipy", "sklearn")])
+names, weights = np.unique(package), model.transform(X)
+share = np.array([weights[package == name].mean(axis=0) for name in names])
+print(" " * 40 + "".join(f"{name:>9}" for name in names))
 for topic, top in enumerate(model.top_words(3)):
-    print(f"{topic:2d}  {', '.join(top):40s}" + "  ".join(f"{value:6.1%}" for value in share[:, topic]))
+    print(f"{topic:2d}  {', '.join(top):36}" + "".join(f"{value:9.1%}" for value in share[:, topic]))
 
 # %%
 # How many topics?
@@ -87,7 +88,7 @@ for topic, top in enumerate(model.top_words(3)):
 # paragraphs that others have too, so more topics foretell it better and better. Coherence asks whether the top words
 # of a topic occur together. The first is for those who use the model, the second for those who read it.
 
-numbers = [4, 8, 15, 30, 60]
+numbers = [5, 10, 20, 40]
 scoring = {"npmi": make_topic_scorer("npmi", X=X), "perplexity": lambda fitted, held_out: fitted.perplexity(held_out)}
 folds = KFold(3, shuffle=True, random_state=0)
 results = [cross_validate(EMTopicModel(k, random_state=0), X, cv=folds, scoring=scoring) for k in numbers]
@@ -112,7 +113,7 @@ seeds = {
     "signals": ["filter", "frequency", "signal"],
     "tests": ["hypothesis", "statistic", "alternative"],
 }
-guided = EMTopicModel(15, seed_words=seeds, vocabulary=words, random_state=0).fit(X)
+guided = EMTopicModel(20, seed_words=seeds, vocabulary=words, random_state=0).fit(X)
 for name, top in zip(seeds, guided.top_words(9), strict=False):
     print(f"{name}: {', '.join(top)}")
 
@@ -120,12 +121,11 @@ for name, top in zip(seeds, guided.top_words(9), strict=False):
 # Topics as features
 # ------------------
 # In a pipeline with a classifier: which package does a text come from? The vectoriser, the topics and the classifier
-# see the training folds alone. Some numbers a document stand in for thousands of counts, and do not hold all of it.
+# see the training folds alone. Twenty numbers stand in for thousands of counts, and do not hold all that these do.
 
 folds = StratifiedKFold(3, shuffle=True, random_state=0)
-for k in (5, 15, 45):
-    pipeline = make_pipeline(vectorizer, EMTopicModel(k, random_state=0), LogisticRegression(C=10))
-    print(f"{k} topics: accuracy {cross_val_score(pipeline, texts, package, cv=folds).mean():.3f}")
-counts = make_pipeline(vectorizer, LogisticRegression(max_iter=1000))
-print(f"all {len(words)} counts: accuracy {cross_val_score(counts, texts, package, cv=folds).mean():.3f}")
-print(f"always the most frequent: {np.unique(package, return_counts=True)[1].max() / len(package):.3f}")
+by_topics = make_pipeline(vectorizer, EMTopicModel(20, random_state=0), LogisticRegression(C=10))
+by_counts = make_pipeline(vectorizer, LogisticRegression(max_iter=1000))
+for name, pipeline in {"20 topics": by_topics, f"{len(words)} counts": by_counts}.items():
+    print(f"{name}: accuracy {cross_val_score(pipeline, texts, package, cv=folds).mean():.3f}")
+print(f"always the most frequent package: {np.unique(package, return_counts=True)[1].max() / len(package):.3f}")

@@ -43,31 +43,33 @@ TO_THE_END |= {"max_doc_update_iter": 100_000, "mean_change_tol": 0}
 # --- direct maximisation over theta and phi ---
 
 
-def objective(theta, phi, alpha, eta, weight, n_free=2):
-    """Sum of n log(theta phi), of alpha log theta, and of eta log phi for the first `n_free` topics."""
+def objective(theta, phi, alpha, eta, weight, n_held=0):
+    """Sum of n log(theta phi), of alpha log theta, and of eta log phi for all but the first `n_held` topics."""
     of_documents = xlogy(SMALL, theta @ phi).sum(axis=1) + xlogy(alpha, theta).sum(axis=1)
-    return weight @ of_documents + xlogy(eta, phi[:n_free]).sum()
+    return weight @ of_documents + xlogy(eta, phi[n_held:]).sum()
 
 
 def negative(vector, held, alpha, eta, weight):
-    """Minus the objective of logits, and its slope; `held` (m, V) are topics that stay, after those that are free."""
-    (n, n_terms), n_free = SMALL.shape, 2 - len(held)
+    """Minus the objective of logits, and its slope; `held` (m, V) are topics that stay, before those that are free."""
+    (n, n_terms), n_held = SMALL.shape, len(held)
     theta = softmax(vector[: 2 * n].reshape(n, 2), axis=1)
-    phi = np.vstack([softmax(vector[2 * n :].reshape(n_free, n_terms), axis=1), held])
+    phi = np.vstack([held, softmax(vector[2 * n :].reshape(-1, n_terms), axis=1)])
     ratio = weight[:, None] * SMALL / (theta @ phi)
     of_theta = theta * (ratio @ phi.T) + weight[:, None] * alpha
-    of_phi = (phi * (theta.T @ ratio))[:n_free] + eta
+    of_phi = (phi * (theta.T @ ratio))[n_held:] + eta
     slope = of_theta - theta * of_theta.sum(axis=1, keepdims=True)
-    slope_phi = of_phi - phi[:n_free] * of_phi.sum(axis=1, keepdims=True)
-    value = objective(theta, phi, alpha, eta, weight, n_free)
+    slope_phi = of_phi - phi[n_held:] * of_phi.sum(axis=1, keepdims=True)
+    value = objective(theta, phi, alpha, eta, weight, n_held)
     return -value, -np.concatenate([slope.ravel(), slope_phi.ravel()])
 
 
-def directly(held, *arguments):
-    """Greatest objective over several starts of a quasi-Newton search."""
-    rng, size = np.random.default_rng(0), 2 * len(SMALL) + (2 - len(held)) * SMALL.shape[1]
+def directly(near, held, *arguments):
+    """Greatest objective over some starts of a quasi-Newton search, one of them near a fit."""
+    rng, free = np.random.default_rng(0), near.topic_word_[len(held) :]
+    fitted = np.log(np.maximum(np.concatenate([near.transform(SMALL).ravel(), free.ravel()]), 1e-3))
+    size = len(fitted)
     options = {"ftol": 1e-14, "gtol": 1e-8, "maxiter": 300, "maxfun": 500}
-    starts = (rng.normal(size=size) for _ in range(12))
+    starts = [rng.normal(size=size) for _ in range(5)] + [fitted + 0.3 * rng.normal(size=size)]
     fits = [
         minimize(negative, start, (held, *arguments), "L-BFGS-B", jac=True, bounds=[(-40, 40)] * size, options=options)
         for start in starts
@@ -118,7 +120,7 @@ def best_fit(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_search_finds_a_higher_objective(name):
-    assert best_fit(name).objective_ == pytest.approx(directly(*CASES[name][1:]), rel=1e-8)
+    assert best_fit(name).objective_ == pytest.approx(directly(best_fit(name), *CASES[name][1:]), rel=1e-8)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -126,18 +128,19 @@ def test_objective_and_stationarity(name):
     model, (_, held, alpha, eta, weight) = best_fit(name), CASES[name]
     theta, phi = model.transform(SMALL), model.topic_word_
     assert_allclose(phi, shares(model.components_), rtol=1e-14)
-    n_free, seen = 2 - len(held), weight > 0
-    assert_allclose(phi[n_free:], held, rtol=1e-12)
-    assert model.objective_ == pytest.approx(objective(theta, phi, alpha, eta, weight, n_free), rel=1e-9)
-    ratio = weight[:, None] * SMALL / (theta @ phi)
-    assert_allclose(shares(theta * (ratio @ phi.T) + weight[:, None] * alpha)[seen], theta[seen], atol=1e-6)
-    assert_allclose(shares(phi * (theta.T @ ratio) + eta)[:n_free], phi[:n_free], atol=1e-6)
+    n_held = len(held)
+    assert_allclose(phi[:n_held], held, rtol=1e-12)  # after those of `components_init` and `seed_words`: none here
+    assert model.objective_ == pytest.approx(objective(theta, phi, alpha, eta, weight, n_held), rel=1e-9)
+    mixture = theta @ phi
+    ratio = np.divide(SMALL, mixture, out=np.zeros_like(SMALL), where=mixture > 0)
+    assert_allclose(shares(theta * (ratio @ phi.T) + alpha), theta, atol=1e-6)
+    assert_allclose(shares(phi * (theta.T @ (weight[:, None] * ratio)) + eta)[n_held:], phi[n_held:], atol=1e-6)
 
 
 def test_fixed_topics_stay_and_the_others_are_best():
     model = EMTopicModel(2, random_state=0, **TO_THE_END, components_init=GIVEN, fixed=("components",)).fit(SMALL)
     assert_allclose(model.topic_word_[:1], shares(GIVEN), rtol=1e-14)
-    assert model.objective_ == pytest.approx(directly(shares(GIVEN), 0.5, 0.5, ONES), rel=1e-8)
+    assert model.objective_ == pytest.approx(directly(model, shares(GIVEN), 0.5, 0.5, ONES), rel=1e-8)
     assert model.n_parameters_ == SMALL.shape[1] - 1
 
 
@@ -154,6 +157,20 @@ def test_a_weight_is_a_repetition(method):
     repeated = (model.fit(np.repeat(SMALL, times, axis=0)).objective_, model.components_)
     assert weighted[0] == pytest.approx(repeated[0], rel=1e-12)
     assert_allclose(weighted[1], repeated[1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.xfail(strict=True, reason="documents begin without a topic of prior 0, and never take it up")
+def test_a_topic_of_prior_zero_has_tokens():
+    models = (EMTopicModel(2, random_state=seed, **TO_THE_END, doc_topic_prior=[0, 0.5]) for seed in range(12))
+    best = max((model.fit(SMALL) for model in models), key=lambda model: model.objective_)
+    assert best.objective_ == pytest.approx(directly(best, NONE, np.array([0, 0.5]), 0.5, ONES), rel=1e-8)
+
+
+@pytest.mark.xfail(strict=True, reason="the logarithms of absent terms are left out, but not their topic's total")
+def test_a_negative_prior_is_the_same_as_a_number_and_as_an_array():
+    model = EMTopicModel(2, learn_priors=False, tol=0, max_iter=20, components_init=ETA_MATRIX + 0.1)
+    number = model.set_params(topic_word_prior=-0.4).fit(SMALL).objective_
+    assert number == pytest.approx(model.set_params(topic_word_prior=np.full(6, -0.4)).fit(SMALL).objective_, rel=1e-12)
 
 
 # --- NMF ---
@@ -227,6 +244,33 @@ def test_plsa_climbs(X, seed):
     assume(X.any())
     objectives, size = climbed(METHODS["plsa"], X, 0, 0, seed=seed)
     assert (np.diff(objectives) >= -1e-12 * (np.abs(objectives[1:]) + size)).all()
+
+
+@pytest.mark.xfail(strict=True, reason="log of the total of a topic without tokens: a RuntimeWarning")
+@pytest.mark.parametrize("method", ["plsa", "map"])
+def test_a_topic_may_be_empty(method):
+    X, start = np.hstack([SMALL, np.zeros((7, 1))]), np.vstack([np.eye(7)[6], np.ones(7)])
+    model = EMTopicModel(2, method=method, topic_word_prior=0, learn_priors=False, tol=0, components_init=start)
+    model.set_params(max_iter=20).fit(X)
+    assert np.isfinite(model.objective_)
+
+
+@pytest.mark.xfail(strict=True, reason="without what was kept, five sweeps from anew may lower the objective")
+def test_blocks_climb():
+    """An ObjectiveFellWarning is an error."""
+    X = np.random.default_rng(0).poisson(1.0, (40, 12))
+    model = EMTopicModel(5, doc_topic_prior=0.5, topic_word_prior=0.01, learn_priors=False, random_state=0, tol=0)
+    model.set_params(max_iter=300).fit(lambda: iter([X[:20], X[20:]]))
+
+
+@pytest.mark.xfail(strict=True, reason="a whole token is left out where there is less than one")
+def test_collapsed_objective_of_small_weights_is_finite():
+    X = np.random.default_rng(0).poisson(1.0, (40, 12))
+    model = EMTopicModel(
+        2, method="cvb0", topic_word_prior=1e-3, random_state=0, tol=0, max_iter=60, learn_priors=False
+    )
+    model.fit(X, sample_weight=np.full(40, 0.01))
+    assert np.isfinite(model.history_["objective"]).all()
 
 
 class Warm(Variational):

@@ -37,7 +37,7 @@ class Problem(NamedTuple):
         return pseudo, sums, used, log_likelihood
 
     def fold_in(self, module, digamma, n_sweeps=3, tol=0.0, place=np.array):
-        """Pseudo-counts, without statistics."""
+        """Pseudo-counts, without statistics; extrapolated after every second sweep."""
         pseudo = place(self.pseudo)
         corpus, topics, prior = (place(a) for a in self.corpus), place(self.topics), place(self.prior)
         nothing = None, None, None

@@ -86,8 +86,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Of the loops. "auto" is that of X; integer counts of 2,000 or more documents are float32. Sums over documents
         are float64.
     accelerate : {"auto", "squarem", "anderson", False}, default="auto"
-        Extrapolation of the steps, each kept only if the objective rises; False is textbook EM. "auto" is textbook EM
-        for topics.
+        Extrapolation of the steps, each kept only if the objective rises; for "map" and "plsa". False and "auto" are
+        textbook EM: at the default `tol`, extrapolation costs as many passes as it saves.
     random_state : int, RandomState instance or None, default=None
         Of the starts, of mini-batches and of `sample`.
     n_jobs : int or None, default=None
@@ -272,6 +272,10 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         self : EMTopicModel
         """
         return self._fit_copy(fit_online, X, sample_weight=sample_weight)
+
+    def _accelerator(self, model):
+        """None for "auto": at the default tolerance the proposals cost as many passes as they save."""
+        return (lambda: None) if self.accelerate == "auto" else super()._accelerator(model)
 
     def _by_chunk(self, X):
         check_is_fitted(self)

@@ -13,6 +13,7 @@ from .documents import Documents, Kept
 from .methods import Method, Sweeps, Topics
 
 ONE_SWEEP = Sweeps(1)
+SMALLEST = 1e-300  # of a pseudo-count whose log is taken
 ROUNDING = 64  # units in the last place of a sum over tokens
 
 
@@ -77,7 +78,10 @@ class TopicModel:
     is_held: np.ndarray | None = None
     n_documents: float | None = None
 
-    can_accelerate = False
+    @property
+    def can_accelerate(self) -> bool:
+        """Where an objective says whether a step was one too far."""
+        return self.monotone
 
     @property
     def n_components(self) -> int:
@@ -133,10 +137,8 @@ class TopicModel:
         """That of the topics; the documents' is in the statistics."""
         pseudo_counts, eta = params.pseudo_counts, self.eta
         if self.is_held is not None:
-            is_free = np.ones(self.n_components, dtype=bool)
-            is_free[np.flatnonzero(self.is_held)] = False
-            pseudo_counts = pseudo_counts[:, is_free]
-            eta = eta if eta.shape[1] == 1 else eta[:, is_free]
+            pseudo_counts = pseudo_counts[:, self._is_free]
+            eta = eta if eta.shape[1] == 1 else eta[:, self._is_free]
         return self.method.topic_prior(pseudo_counts, eta)
 
     def n_free(self, params: TopicModelParams) -> int:
@@ -146,6 +148,24 @@ class TopicModel:
 
     def rounding(self, params: TopicModelParams) -> float:
         return float(ROUNDING * np.finfo(self.dtype).eps)
+
+    def to_vector(self, params: TopicModelParams) -> np.ndarray:
+        """Logs of the pseudo-counts of the topics that are not held."""
+        return np.log(np.maximum(params.pseudo_counts[:, self._is_free], SMALLEST)).ravel()
+
+    def from_vector(self, vector: np.ndarray, params: TopicModelParams) -> TopicModelParams | None:
+        """Back again, for the documents as they are in `params`; None where the vector is out of range."""
+        pseudo_counts = params.pseudo_counts.copy()
+        with np.errstate(over="ignore"):
+            pseudo_counts[:, self._is_free] = np.exp(vector).reshape(len(pseudo_counts), -1)
+        return self.params(pseudo_counts, params.alpha, params.kept) if np.isfinite(pseudo_counts).all() else None
+
+    @property
+    def _is_free(self) -> np.ndarray:
+        is_free = np.ones(self.n_components, dtype=bool)
+        if self.is_held is not None:
+            is_free[np.flatnonzero(self.is_held)] = False
+        return is_free
 
     def widened(self, n_more: int) -> TopicModel:
         """The same with more topics at the end, like the last."""
