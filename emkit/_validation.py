@@ -79,9 +79,10 @@ def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype)
         raise ValueError(
             f"sample_weight must be finite and not negative, but sample_weight[{bad.argmax()}] is {weight[bad][0]}"
         )
+    weight = np.ascontiguousarray(weight, dtype=dtype)
     if not weight.any():
-        raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
-    return np.ascontiguousarray(weight, dtype=dtype)
+        raise ValueError(f"sample_weight is zero for all rows (as {dtype}), but at least one weight must be positive")
+    return weight
 
 
 def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> tuple[Source, np.ndarray | None]:

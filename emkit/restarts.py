@@ -116,10 +116,14 @@ class Heat(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The heats on the sample, one after the other; then only the best goes on, or all that may win."""
+    """The heats on the sample, one after the other; then only the best goes on, or all that may win.
+
+    Where the sample is not all there is, that is at most `n_finalists`.
+    """
 
     heats: tuple[Heat, ...]
     only_best: bool
+    n_finalists: int = N_FINALISTS
 
 
 def plan_of(n_starts: int | None, settings: Settings) -> Plan:
@@ -263,8 +267,8 @@ def _contenders(
     margin = MARGIN * plan.heats[-1].tol * field[0].result.stats.weight
     reserve: list[Run[Params, S]] = []
     if problem.sample is not problem.source:
-        reserve = field[N_FINALISTS:]
-        field, margin = _on_all_rows(problem, field[:N_FINALISTS], executor)
+        reserve = field[plan.n_finalists :]
+        field, margin = _on_all_rows(problem, field[: plan.n_finalists], executor)
     best = field[0].result
     may_win = [
         not (run.result.flaw and not best.flaw)

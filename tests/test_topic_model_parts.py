@@ -249,7 +249,6 @@ TABLES = {
     "list": RAW.tolist,
     "frame": lambda: pd.DataFrame(RAW),
 }
-DEFECT = pytest.mark.xfail(strict=True, reason="defect of read_table: the table shares memory with X, but is no copy")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -266,10 +265,7 @@ def test_read_table(name, dtype):
 
 @pytest.mark.parametrize("name", [*(name for name in TABLES if name not in ("dense", "list", "frame")), "zero"])
 @pytest.mark.parametrize("dtype", ["auto", "float32"])
-def test_reading_leaves_the_input_as_it_was(name, dtype, request):
-    kept_dtype = dtype == "auto" or name == "untidy float32"
-    if kept_dtype and name in ("untidy array", "untidy matrix", "untidy float32", "zero"):
-        request.applymarker(DEFECT)
+def test_reading_leaves_the_input_as_it_was(name, dtype):
     X = {**TABLES, "zero": with_a_zero}[name]()
     names = [part for part in ("data", "indices", "indptr", "row", "col") if hasattr(X, part)]
     before = [getattr(X, part).copy() for part in names]
@@ -278,7 +274,6 @@ def test_reading_leaves_the_input_as_it_was(name, dtype, request):
         assert_array_equal(getattr(X, part), values)
 
 
-@DEFECT
 def test_a_read_only_table():
     """As joblib and memory maps give it."""
     X = untidy()

@@ -72,7 +72,8 @@ def test_tag_of_a_given_dtype(dtype):
     assert get_tags(model).transformer_tags.preserves_dtype == [dtype]
 
 
-PETS, MONEY = "cat dog pet vet fur paw".split(), "bank loan rate debt cash fund".split()
+PETS = ["cat", "dog", "pet", "vet", "fur", "paw"]
+MONEY = ["bank", "loan", "rate", "debt", "cash", "fund"]
 
 
 def texts(n=60, seed=0):
@@ -309,3 +310,64 @@ class TestReports:
 def test_matrices_and_arrays_of_a_vectorizer_give_the_same_bits():
     one, other = (EMTopicModel(2, random_state=0, n_init=1).fit(kind(X)) for kind in (sp.csr_matrix, sp.csr_array))
     assert_array_equal(one.components_, other.components_)
+
+
+class TestWords:
+    model = EMTopicModel(2, random_state=0, n_init=1, vocabulary=PETS + MONEY).fit(X)
+
+    @pytest.mark.parametrize(
+        "vocabulary",
+        [
+            np.array(PETS + MONEY),
+            tuple(PETS + MONEY),
+            pd.Series(PETS + MONEY),
+            {word: column for column, word in reversed(list(enumerate(PETS + MONEY)))},
+            {word: np.int64(column) for column, word in enumerate(PETS + MONEY)},
+        ],
+    )
+    def test_vocabulary_of_any_kind(self, vocabulary):
+        model = EMTopicModel(2, random_state=0, n_init=1, vocabulary=vocabulary).fit(X)
+        assert model.top_words(3) == self.model.top_words(3)
+
+    def test_names_or_numbers(self):
+        words, numbers = self.model.top_words(4), clone(self.model).set_params(vocabulary=None).fit(X).top_words(4)
+        assert words == [[(PETS + MONEY)[v] for v in topic] for topic in numbers]
+        assert {type(v) for topic in numbers for v in topic} == {int}
+        probability = np.take_along_axis(self.model.topic_word_, np.array(numbers), axis=1)
+        assert (np.diff(probability, axis=1) <= 0).all()
+        assert [len(topic) for topic in self.model.top_words(99)] == [12, 12]
+        frame = self.model.top_words(4, as_frame=True)
+        assert frame.columns.tolist() == ["topic", "rank", "word", "probability"]
+        assert frame["word"].tolist() == [word for topic in words for word in topic]
+        assert frame["rank"].tolist() == [1, 2, 3, 4] * 2
+        assert_array_equal(frame["probability"], probability.ravel())
+
+    @pytest.mark.parametrize("method", ["map", "vb", "cvb0"])
+    @pytest.mark.parametrize("words", [["loan", "debt"], np.array(["loan", "debt"]), [7, 9], np.array([7, 9])])
+    def test_seed_words_lead_their_topic(self, words, method):
+        for other in (PETS[:2], MONEY[:2]):
+            seeds = {"other": other, "mine": words} if "cat" in other else {"mine": words}
+            model = EMTopicModel(3, method=method, seed_words=seeds, vocabulary=PETS + MONEY, seed_strength=1.0)
+            model.set_params(random_state=0, n_init=1).fit(X)
+            assert set(model.top_words(2)[list(seeds).index("mine")]) == {"loan", "debt"}
+            assert model.topic_word_prior_.shape == (3, 12)
+
+    @pytest.mark.xfail(
+        strict=True, raises=ValueError, reason="an iterator of words is used up by the first of two loops"
+    )
+    def test_seed_words_of_an_iterator(self):
+        EMTopicModel(2, random_state=0, vocabulary=PETS + MONEY, seed_words={"a": iter(["cat", "dog"])}).fit(X)
+
+    @pytest.mark.parametrize("method", ["map", "vb", "cvb0"])
+    def test_sample(self, method):
+        model = EMTopicModel(2, method=method, random_state=0, n_init=1).fit(X)
+        drawn, topic = model.sample(2000)
+        assert isinstance(drawn, sp.csr_array)
+        assert (drawn.shape, drawn.dtype) == ((2000, 12), np.int64)
+        assert topic.shape == (2000,)
+        assert drawn.sum() / 2000 == pytest.approx(model.mean_document_length_, rel=0.02)
+        expected = (model.doc_topic_prior_ / model.doc_topic_prior_.sum()) @ model.topic_word_
+        assert_allclose(drawn.sum(axis=0) / drawn.sum(), expected, atol=0.02)
+        assert np.mean(topic == model.predict(drawn)) > 0.9
+        assert_array_equal(model.sample(2000)[0].toarray(), drawn.toarray())
+        assert model.sample()[0].shape == (1, 12)

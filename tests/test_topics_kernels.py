@@ -70,12 +70,12 @@ def collapsed_by_loops(p, own):
     for d, w in enumerate(p.weight):
         entries = range(p.starts[d], p.starts[d + 1])
         for j in entries:
-            rest = 0
+            rest, here, there = 0, min(p.counts[j], 1), own * min(w * p.counts[j], 1)
             for k in range(p.k):
                 old = p.resp[j, k]
-                others = sum(p.counts[i] * p.resp[i, k] for i in entries) - old
-                resp[j, k] = (max(others, 0) + p.prior[k]) * max(topics[p.terms[j], k] - own * old, 0)
-                resp[j, k] /= totals[k] - own * old
+                others = sum(p.counts[i] * p.resp[i, k] for i in entries) - here * old
+                resp[j, k] = (max(others, 0) + p.prior[k]) * max(topics[p.terms[j], k] - there * old, 0)
+                resp[j, k] /= totals[k] - there * old
                 rest += max(others, 0) + p.prior[k]
             log_likelihood[d] += p.counts[j] * np.log(resp[j].sum() / rest)
             resp[j] /= resp[j].sum()

@@ -171,6 +171,10 @@ EM_INLINE void NAME(weigh)(int width, const REAL *pseudo, const int digamma, REA
     VEC total = {0};
     for (int k = 0; k < width; k += LANES) total += NAME(get)(pseudo + k);
     REAL sum = NAME(add_lanes)(total);
+    if (!(sum > 0)) {
+        memset(weight, 0, sizeof(REAL) * (size_t)width);
+        return;
+    }
     if (digamma) {
         const VEC of_sum = NAME(splat)(NAME(digamma)(NAME(splat)(sum))[0]);
         for (int k = 0; k < width; k += LANES) {
@@ -277,7 +281,7 @@ EM_INLINE void NAME(fold_in_document)(const DOCUMENT *doc, int width, int k, con
         } else if (!is_second) {
             for (int i = 0; i < width; i += LANES)
                 NAME(put)(step + i, NAME(get)(pseudo + i) - NAME(get)(first + i));
-        } else if (extrapolates) {
+        } else if (extrapolates && sweep + 1 < n_sweeps) {
             memcpy(last, pseudo, size);
             before = change;
             NAME(extrapolate)(width, first, step, pseudo);
@@ -373,12 +377,15 @@ EM_INLINE double NAME(collapsed_document)(const DOCUMENT *doc, const ptrdiff_t *
     double log_likelihood = 0;
     for (ptrdiff_t j = 0; j < doc->n_terms; j++) {
         REAL *r = resp + j * width;
+        /* a token is left out; all there is where counts or weights make that less */
+        const REAL n = doc->counts[j], weighted = weight_of_document * n;
+        const REAL own_here = n < 1 ? n : 1, own_there = own * (weighted < 1 ? weighted : 1);
         VEC sum = {0}, others = {0};
         for (int k = 0; k < width; k += LANES) {
             const VEC before = NAME(get)(r + k), zero = {0};
-            const VEC topic = NAME(larger)(NAME(get)(doc->rows[j] + k) - own * before, zero);
-            const VEC document = NAME(larger)(NAME(get)(expected + k) - before, zero) + NAME(get)(prior + k);
-            const VEC total = NAME(get)(totals + k) - own * before;
+            const VEC topic = NAME(larger)(NAME(get)(doc->rows[j] + k) - own_there * before, zero);
+            const VEC document = NAME(larger)(NAME(get)(expected + k) - own_here * before, zero) + NAME(get)(prior + k);
+            const VEC total = NAME(get)(totals + k) - own_there * before;
             others += document;
             const VEC after = (VEC)((IVEC)(total > 0) & (IVEC)(document * topic / total));
             sum += after;

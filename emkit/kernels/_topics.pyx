@@ -135,22 +135,23 @@ def topic_sweep_collapsed(const ptrdiff_t[::1] starts, const int32_t[::1] terms,
                           double[::1] log_likelihood):
     cdef int width = topics.shape[1], status
     cdef corpus data
-    cdef bint learns = sums is not None
+    cdef bint learns = sums is not None, weighted = weight is not None
     open_corpus(&data, starts, terms, counts.shape[0], topics.shape[0])
     check_width(width, width, &topics[0, 0])
     check_shapes(prior.shape[0] == width == totals.shape[0] == resp.shape[1] and resp.shape[0] == terms.shape[0]
                  and log_likelihood.shape[0] == data.n)
+    check_shapes(not weighted or weight.shape[0] == data.n)
     if learns:
-        check_shapes(sums.shape[0] == topics.shape[0] and sums.shape[1] == width and weight.shape[0] == data.n)
+        check_shapes(sums.shape[0] == topics.shape[0] and sums.shape[1] == width and weighted)
     if data.n == 0:
         return
     with nogil:
         if real is double:
-            status = topic_sweep_collapsed_f64(data, data_of(counts), &weight[0] if learns else NULL, width,
+            status = topic_sweep_collapsed_f64(data, data_of(counts), &weight[0] if weighted else NULL, width,
                                                &topics[0, 0], &totals[0], &prior[0], own, &resp[0, 0],
                                                &sums[0, 0] if learns else NULL, &log_likelihood[0])
         else:
-            status = topic_sweep_collapsed_f32(data, data_of(counts), &weight[0] if learns else NULL, width,
+            status = topic_sweep_collapsed_f32(data, data_of(counts), &weight[0] if weighted else NULL, width,
                                                &topics[0, 0], &totals[0], &prior[0], own, &resp[0, 0],
                                                &sums[0, 0] if learns else NULL, &log_likelihood[0])
     check_memory(status)

@@ -28,10 +28,10 @@ static double sum_of_logs_f64(ptrdiff_t n, const double *x) {
     VEC total = {0};
     ptrdiff_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        const VEC v = get_f64(x + i), inverse = 1 / v, above = larger_f64(v, inverse);
-        const VEC log_above = log_from_one_f64(above);
-        const IVEC is_below = (IVEC)(v < 1);
-        total += (VEC)((is_below & (IVEC)(-log_above)) | (~is_below & (IVEC)log_above));
+        const VEC v = get_f64(x + i);
+        const IVEC is_small = (IVEC)(v < 0.75); /* above, the log of x itself is exact enough */
+        const VEC log_above = log_from_one_f64((VEC)((is_small & (IVEC)(1 / v)) | (~is_small & (IVEC)v)));
+        total += (VEC)((is_small & (IVEC)(-log_above)) | (~is_small & (IVEC)log_above));
     }
     double sum = add_lanes_f64(total);
     for (; i < n; i++) sum += log(x[i]);

@@ -208,26 +208,28 @@ def topic_sweep_collapsed(
     r"""One sweep of collapsed variational inference, order zero ("CVB0" in [3]_), for given counts of the topics.
 
     With the responsibilities :math:`r_{jk}` of the pass before and :math:`e_k = \sum_j n_j r_{jk}`, all tokens of an
-    entry share their new ones, from the counts without one of these tokens:
+    entry share their new ones, from the counts without one of these tokens, or without all there is if that is less,
+    :math:`m_j = \min(n_j, 1)` in the document and :math:`o_j = own \cdot \min(v n_j, 1)` in the topics, for a document
+    of weight v:
 
-    .. math:: q_{jk} = (\max(e_k - r_{jk}, 0) + prior_k)
-       \frac{\max(topics_{wk} - own \cdot r_{jk}, 0)}{totals_k - own \cdot r_{jk}}, \quad
+    .. math:: q_{jk} = (\max(e_k - m_j r_{jk}, 0) + prior_k)
+       \frac{\max(topics_{wk} - o_j r_{jk}, 0)}{totals_k - o_j r_{jk}}, \quad
        r_{jk} \leftarrow q_{jk} / \textstyle\sum_l q_{jl}
 
     where a quotient is 0 if its denominator is not positive, and the new ones are 0 if the sum of q is 0 or subnormal.
     The new ones do not change e or the counts before the sweep is over. It also gives
 
-    .. math:: log\_likelihood = \sum_j n_j \log \frac{\sum_k q_{jk}}{\sum_k (\max(e_k - r_{jk}, 0) + prior_k)}, \quad
-       sums_{wk} \mathrel{+}= v n_j r_{jk}^{new}
+    .. math:: log\_likelihood = \sum_j n_j \log \frac{\sum_k q_{jk}}{\sum_k (\max(e_k - m_j r_{jk}, 0) + prior_k)},
+       \quad sums_{wk} \mathrel{+}= v n_j r_{jk}^{new}
 
-    for a document of weight v: of each token, the probability given all others.
+    of each token, the probability given all others.
 
     Parameters
     ----------
     starts, terms, counts
         As for `topic_sweeps`.
     weight : real (documents,) or None
-        None, or anything, without `sums`.
+        None is 1 for each document; not with `sums`.
     topics : real (terms, width)
         Expected counts of the terms plus their prior: :math:`N_{wk} + \eta`.
     totals : real (width,)
@@ -249,9 +251,11 @@ def topic_sweep_collapsed(
         entries = slice(starts[d], starts[d + 1])
         r = resp[entries].astype(np.float64)
         e = n @ r
-        document = np.maximum(e - r, 0.0) + prior_of_topics
-        topic = np.maximum(rows - counted * r, 0.0)
-        q = _quotient(document * topic, totals_of_topics - counted * r)
+        token = np.minimum(n, 1.0)[:, np.newaxis]
+        weighted = counted * np.minimum((1.0 if weight is None else weight[d]) * n, 1.0)[:, np.newaxis]
+        document = np.maximum(e - token * r, 0.0) + prior_of_topics
+        topic = np.maximum(rows - weighted * r, 0.0)
+        q = _quotient(document * topic, totals_of_topics - weighted * r)
         mixture = q.sum(axis=1)
         mixture[mixture < smallest_normal(topics.dtype)] = 0.0
         log_likelihood[d] = _log_likelihood(n, _quotient(mixture, document.sum(axis=1)), np.dtype(np.float64))
@@ -329,7 +333,7 @@ def _folded_in(g: Double, sweep: Callable[[Double], Double], n_sweeps: int, tol:
             first, step = before, g - before
             if extrapolates and change > FAR * last_change:
                 g, extrapolates = last, False
-        elif extrapolates:
+        elif extrapolates and number + 1 < n_sweeps:
             last, last_change = g, change
             g = _extrapolated(first, step, g)
     return g

@@ -52,7 +52,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     max_iter : int, default=1000
         Largest number of EM updates (M-steps) of a start, mini-batches apart.
     n_init : "auto" or int, default="auto"
-        "auto": six short starts, the best of which is continued. A number: that many starts, the best kept. Starts are
+        "auto": four short starts, the best of which is continued. A number: that many starts, the best kept. Starts are
         compared on at most 2,000 documents.
     batch_size : int or None, default=None
         Documents of a mini-batch. None: from 2,000 documents on, two passes of about 20 to 50 mini-batches, then steps
@@ -67,13 +67,13 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     seed_strength : float, default=0.1
         Prior pseudo-counts that the seed words of a topic get together, as a share of an average topic's tokens.
     background : bool, default=False
-        Whether the last topic is held at the frequencies of the terms in all documents, so that the others need not
-        explain common words.
+        Whether a topic is held at the frequencies of the terms in all documents, so that the others need not explain
+        common words. It comes after those of `components_init` and `seed_words`; without them it is the first.
     vocabulary : sequence of str, dict or None, default=None
         Terms of the columns, as ``CountVectorizer.get_feature_names_out()`` or ``.vocabulary_`` gives them.
     max_doc_update_iter : int, default=100
         Largest number of updates of a new document in `transform`, and in the E-step of "vb".
-    mean_change_tol : float, default=1e-2
+    mean_change_tol : float, default=1e-3
         Mean change of a document's expected topic counts at which these updates stop.
     early_stopping : bool, default=False
         Whether to hold out some documents, and to stop when their completion has not improved for `n_iter_no_change`
@@ -479,7 +479,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype == "auto" else [self.dtype]
         # scikit-learn's checks of sparse input read these tags of whatever has predict_proba; it is no classifier
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags

@@ -36,7 +36,7 @@ def plan_of(n_starts: int | None, settings: Settings) -> Plan:
     """Of some short starts, the best two are run on, and then the best (None); or all of a number of starts."""
     heats = ((SHORT_STARTS, SHORT_STEPS), (FINALISTS, FINAL_STEPS)) if n_starts is None else ((n_starts, FINAL_STEPS),)
     limited = tuple(Heat(n, settings.tol, min(steps, settings.max_iter), False) for n, steps in heats)
-    return Plan(limited, only_best=n_starts is None)
+    return Plan(limited, only_best=n_starts is None, n_finalists=n_starts or 1)
 
 
 def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weight: Any) -> None:
@@ -76,7 +76,8 @@ def _problem(
     batches = None
     if (is_large or estimator.batch_size is not None) and estimator.max_iter > 0:
         batches = batches_for(summary.n_documents, summary.weight, estimator.batch_size)
-    problem = TopicProblem(make_model(estimator, summary, given), corpus, sample, given, batches)
+    model = replace(make_model(estimator, summary, given), documents_stay=isinstance(corpus, list))
+    problem = TopicProblem(model, corpus, sample, given, batches)
     if not estimator.learn_priors or not problem.model.method.has_priors:
         return problem
     learns_alpha = estimator.learn_priors in (True, "doc_topic")
@@ -120,8 +121,8 @@ def _hold_out(corpus: Corpus, fraction: float, rng: np.random.Generator) -> tupl
     n_held = int(np.ceil(fraction * len(whole)))
     if n_held >= len(whole):
         raise ValueError(
-            f"validation_fraction={fraction} of {len(whole)} documents leaves none to learn from; "
-            "set early_stopping=False or give more documents"
+            f"early_stopping holds out {n_held} documents of n_samples = {len(whole)}, which leaves none to learn "
+            f"from; set early_stopping=False, or a validation_fraction below {fraction}"
         )
     order = rng.permutation(len(whole))
     learn = whole.take(np.sort(order[n_held:]))
@@ -186,7 +187,7 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
             state = stepwise(model, state, batch, executor)
             n_iter, tokens = n_iter + 1, tokens + float(batch.term_counts.sum())
     _publish(estimator, model, state, tokens)
-    estimator.objective_ = float(state.stats.objective * state.weight)
+    estimator.objective_ = float(state.stats.objective * state.weight) + model.log_prior(state.params)
     estimator.n_iter_ = estimator.n_e_steps_ = n_iter
     estimator.n_parameters_ = model.n_free(state.params)
 

@@ -136,13 +136,14 @@ class PointEstimate(Method):
 
     def topic_prior(self, pseudo_counts: np.ndarray, eta: np.ndarray) -> float:
         """Sum of eta log phi."""
-        log_totals = np.log(pseudo_counts.sum(axis=0))
-        if eta.size == 1:  # the usual case, without a temporary table of products
-            if eta.item() == 0:
-                return 0.0
+        if not eta.any():
+            return 0.0
+        totals = pseudo_counts.sum(axis=0)
+        log_totals = np.log(np.where(totals > 0, totals, 1.0))
+        if eta.size == 1 and eta.item() > 0:  # the usual case, without a temporary table of products
             logs = kernels.sum_of_logs(np.ascontiguousarray(pseudo_counts))
             return eta.item() * float(logs - len(pseudo_counts) * log_totals.sum())
-        present = pseudo_counts > 0  # all but terms of prior 0 that a topic does not have
+        present = pseudo_counts > 0  # all but terms without a positive prior that a topic does not have
         logs = np.log(pseudo_counts, where=present, out=np.zeros_like(pseudo_counts))
         return float(np.sum(eta * np.where(present, logs - log_totals, 0.0)))
 
@@ -199,14 +200,18 @@ class Collapsed(Method):
         return Visit(log_likelihood, counts, resp)
 
     def fold_in(self, topics: Topics, chunk: Documents, alpha: np.ndarray, sweeps: Sweeps) -> np.ndarray:
-        k = len(alpha)
+        """Each document by itself ends its updates."""
+        k, sizes = len(alpha), np.diff(chunk.starts)
         resp = aligned_zeros((len(chunk.terms), topics.weights.shape[1]), chunk.dtype)
-        pseudo = np.tile(alpha, (len(chunk), 1))
+        pseudo, moves = np.tile(alpha, (len(chunk), 1)), np.ones(len(chunk), dtype=bool)
         for _ in range(sweeps.most):
-            before = pseudo
-            self._sweep(topics, chunk, alpha, resp, None)
-            pseudo = alpha + _by_document(chunk, resp[:, :k])
-            if np.abs(pseudo - before).sum() <= sweeps.tol * pseudo.size:
+            renewed = resp.copy()
+            self._sweep(topics, chunk, alpha, renewed, None)
+            entries = np.repeat(moves, sizes)
+            resp[entries] = renewed[entries]
+            before, pseudo = pseudo, alpha + _by_document(chunk, resp[:, :k])
+            moves &= np.abs(pseudo - before).sum(axis=1) > sweeps.tol * k
+            if not moves.any():
                 break
         return pseudo
 
@@ -233,8 +238,9 @@ METHODS: dict[str, Method] = {
 
 
 def _first_guess(chunk: Documents, alpha: np.ndarray, width: int) -> np.ndarray:
-    """The tokens of a document spread over the topics by the prior, evenly without one; (n, width)."""
-    shares = alpha / alpha.sum() if alpha.any() else np.full(len(alpha), 1 / len(alpha))
+    """The tokens of a document spread over the topics by the prior, (n, width); evenly if a topic has none, as it could
+    not be taken up later."""
+    shares = alpha / alpha.sum() if alpha.all() else np.full(len(alpha), 1 / len(alpha))
     pseudo = aligned_zeros((len(chunk), width), chunk.dtype)
     pseudo[:, : len(alpha)] = alpha + chunk.lengths[:, None] * shares
     return pseudo

@@ -64,6 +64,8 @@ class TopicModel:
         Pseudo-counts of topics that the M-step leaves as they are, ...
     is_held : ndarray of shape (m' >= m,), bool, or None
         ... and which of the first m' topics these are. None is none.
+    documents_stay : bool
+        Whether what is kept of documents is there in the next pass, without which no objective is sure to rise.
     n_documents : float or None
         Total weight of the documents that statistics stand for, where they are a share of them; None if they are all.
     """
@@ -76,6 +78,7 @@ class TopicModel:
     first_sweeps: Sweeps = ONE_SWEEP
     held: np.ndarray | None = None
     is_held: np.ndarray | None = None
+    documents_stay: bool = True
     n_documents: float | None = None
 
     @property
@@ -89,8 +92,8 @@ class TopicModel:
 
     @property
     def monotone(self) -> bool:
-        """A negative prior has no maximum: terms leave the topics, and each that does lifts the objective at will."""
-        return self.method.monotone and bool((self.eta >= 0).all())
+        """Not with a negative prior, which has no maximum: terms that leave a topic lift the objective at will."""
+        return self.method.monotone and self.documents_stay and bool((self.eta >= 0).all())
 
     def params(
         self, pseudo_counts: np.ndarray, alpha: np.ndarray | None = None, kept: Kept | None = None

@@ -60,7 +60,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool, dtype: Any) -> sp.csr_arr
     if dtype == "auto" and getattr(given, "kind", "") in "iub" and n >= FEW:
         table = table.astype(np.float32)
     if not table.has_canonical_format or (table.data == 0).any():
-        table = table.copy() if table.data is getattr(X, "data", None) else table
+        table = table.copy()  # it may share memory with X
         table.sum_duplicates()
         table.eliminate_zeros()
     return table

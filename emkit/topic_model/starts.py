@@ -76,7 +76,8 @@ class Starts:
         """Those given as such; and for groups of seed words, half these words and half the documents that hold them."""
         yield from () if self._given.components is None else self._given.components
         for columns in self._given.words:
-            distribution = _shares(self._counts[:, columns].sum(axis=1) @ self._counts)
+            holding = self._counts[:, columns].sum(axis=1) * self._documents.weight
+            distribution = _shares(holding @ self._counts)
             distribution[columns] += 1 / len(columns)
             yield distribution
 
@@ -118,7 +119,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def _most_similar(similarity: np.ndarray, weight: np.ndarray, size: float) -> np.ndarray:
-    """The documents most similar to one, until their weight is `size`; the last in part, equals in equal parts."""
+    """The documents most similar to one, until their weight is `size`; of the last as much as is wanting."""
     order = np.argsort(-similarity, kind="stable")
     share = np.zeros_like(weight)
     share[order] = np.clip(size - (np.cumsum(weight[order]) - weight[order]), 0, weight[order])
@@ -127,6 +128,6 @@ def _most_similar(similarity: np.ndarray, weight: np.ndarray, size: float) -> np
 
 def _in_own_order(documents: Documents) -> Documents:
     """Sorted by length and by the value of a fixed linear function, which the order of the rows does not change."""
-    place = np.modf(np.arange(1, documents.n_terms + 1) * 0.6180339887498949)[0]
+    place = np.random.default_rng(0).random(documents.n_terms)  # always the same
     value = documents.table.astype(np.float64) @ place
     return documents.take(np.lexsort((value, documents.lengths)))
