@@ -163,7 +163,7 @@ def npmi(topic_word: Any, X: Any, *, n_words: int = 10) -> np.ndarray:
 
     With :math:`P` the share of the documents of `X` that hold a term, or both terms of a pair, a pair has
 
-    .. math:: \log \frac{P(v_i, v_j)}{P(v_i) P(v_j)} \Big/ -\log P(v_i, v_j) ,
+    .. math:: \frac{\log P(v_i, v_j) - \log P(v_i) - \log P(v_j)}{-\log P(v_i, v_j)} ,
 
     0 if the terms are independent. The limits stand where it is undefined: -1 for a pair that no document holds, be it
     that no document holds one of the terms, and 1 for a pair that all documents hold.
@@ -219,7 +219,7 @@ def npmi(topic_word: Any, X: Any, *, n_words: int = 10) -> np.ndarray:
 def u_mass(topic_word: Any, X: Any, *, n_words: int = 10) -> np.ndarray:
     r"""Coherence of Mimno et al. ([1]_, equation 1), a sum over the pairs of top terms.
 
-    With :math:`D` the number of documents of `X` that hold a term, or both terms of a pair, and :math:`v_1, v_2, \dots`
+    With :math:`D` the number of documents of `X` that hold a term, or both terms of a pair, and :math:`v_1, v_2, \ldots`
     the top terms of a topic in falling order of weight,
 
     .. math:: \sum_{m=2}^{M} \sum_{l=1}^{m-1} \log \frac{D(v_m, v_l) + 1}{D(v_l)} .

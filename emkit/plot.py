@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
+from sklearn.manifold import smacof
 from sklearn.utils.validation import check_is_fitted
 
 from ._validation import check_choice, check_integer
@@ -14,6 +15,7 @@ __all__ = ["TopicDisplay"]
 
 KINDS = ("words", "map")
 PANELS_A_ROW = 5
+LARGEST_DISC = 5000  # square points
 
 
 class TopicDisplay:
@@ -145,7 +147,7 @@ class TopicDisplay:
 
             _, ax = plt.subplots(figsize=(8, 6.5), layout="constrained")
         places = _plane(self.topic_word)
-        areas = 6000 * self.topic_weights / self.topic_weights.max()
+        areas = LARGEST_DISC * self.topic_weights / self.topic_weights.max()
         ax.scatter(*places.T, s=areas, c=[f"C{topic % 10}" for topic in range(len(places))], alpha=0.45)
         for topic, place in enumerate(places):
             words = "\n".join(str(self.feature_names[term]) for term in self._top(topic, min(self.n_words, 3)))
@@ -169,15 +171,15 @@ def _panels(n: int, n_words: int) -> np.ndarray:
 
 
 def _plane(topic_word: np.ndarray) -> np.ndarray:
-    """Classical scaling of the Jensen-Shannon distances to two dimensions, (n, 2)."""
+    """Points whose distances are near the Jensen-Shannon distances of the topics, (n, 2): least squares of the
+    distances (SMACOF) from classical scaling, which by itself puts similar topics on top of each other."""
     n = len(topic_word)
-    square = np.zeros((n, n))
-    for i in range(n):
-        square[i] = [jensenshannon(topic_word[i], other) ** 2 for other in topic_word]
-    square = np.nan_to_num(square)  # rounding may make the square of a distance negative
+    rows = [[jensenshannon(one, other) for other in topic_word] for one in topic_word]
+    distances = np.nan_to_num(np.array(rows))  # rounding may make the square of a distance negative
+    distances = np.maximum(distances, distances.T)
     centring = np.eye(n) - 1 / n
-    values, vectors = np.linalg.eigh(-0.5 * centring @ square @ centring)
+    values, vectors = np.linalg.eigh(-0.5 * centring @ distances**2 @ centring)
     places = np.zeros((n, 2))
     n_axes = min(2, n)
     places[:, :n_axes] = (vectors * np.sqrt(np.maximum(values, 0)))[:, ::-1][:, :n_axes]
-    return places
+    return smacof(distances, init=places, n_init=1, normalized_stress=False)[0] if n > 2 else places

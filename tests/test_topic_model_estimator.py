@@ -164,12 +164,6 @@ class TestWeights:
             got = getattr(weighted, name)(X, sample_weight=self.weight)
             assert got == pytest.approx(getattr(plain, name)(self.repeated), rel=rel)
 
-    @pytest.mark.parametrize("method", METHODS)
-    def test_steps_from_given_topics_know_no_order(self, method):
-        """No ties here: nothing is drawn."""
-        start = {"method": method, "components_init": X[:K] + 0.5}
-        assert_same(fitted(sample_weight=self.weight, **start), fitted(self.repeated, **start), rtol=1e-8)
-
     def test_starts_from_seed_words(self):
         data = np.array([[3, 1, 0, 0], [0, 1, 0, 3], [0, 0, 2, 5]])
         start = {"n_components": 2, "seed_words": {"one": [0, 1]}, "n_init": 1, "max_iter": 0, "learn_priors": False}
@@ -399,12 +393,3 @@ class TestStops:
     @pytest.mark.parametrize("method", METHODS)
     def test_early_stopping_stops(self, method):
         assert fitted(method=method, early_stopping=True, tol=0, n_init=1).n_iter_ < 1000
-
-    @pytest.mark.parametrize("method", METHODS)
-    def test_warm_start_goes_on(self, method):
-        model = fitted(method=method, warm_start=True, n_init=1)
-        before = model.objective_
-        assert model.fit(X).objective_ >= before - 1e-2 * len(X)
-        assert set(model.history_["start"]) == {0}
-        assert "sample" not in model.history_["phase"]
-        assert model.fit(simulated(seed=5)).n_features_in_ == V

@@ -20,7 +20,7 @@ from emkit.topic_model.merging import merged
 from emkit.topic_model.methods import METHODS
 from emkit.topic_model.model import TopicModel, TopicModelStats
 from emkit.topic_model.options import Given
-from emkit.topic_model.reading import FEW, random_documents, read_table
+from emkit.topic_model.reading import FEW, Dtypes, random_documents, read_corpus, read_table
 from emkit.topic_model.schedule import N_CHUNKS as N_PIECES
 from emkit.topic_model.schedule import Batches, _in_batches, batches_for, run_stepwise
 from emkit.topic_model.starts import NEIGHBOURS, Starts
@@ -255,7 +255,7 @@ TABLES = {
 @pytest.mark.parametrize("dtype", ["auto", "float32", "float64"])
 def test_read_table(name, dtype):
     X = TABLES[name]()
-    table = read_table(EMTopicModel(2), X, reset=True, dtype=dtype)
+    table = read_table(EMTopicModel(2), X, Dtypes.of(dtype, np.float64), reset=True)
     assert isinstance(table, sp.csr_array)
     assert_array_equal(table.toarray(), RAW)
     assert_array_equal(table.indices, [1, 3, 0, 0, 1, 3])
@@ -269,7 +269,7 @@ def test_reading_leaves_the_input_as_it_was(name, dtype):
     X = {**TABLES, "zero": with_a_zero}[name]()
     names = [part for part in ("data", "indices", "indptr", "row", "col") if hasattr(X, part)]
     before = [getattr(X, part).copy() for part in names]
-    read_table(EMTopicModel(2), X, reset=True, dtype=dtype)
+    read_table(EMTopicModel(2), X, Dtypes.of(dtype, np.float64), reset=True)
     for part, values in zip(names, before, strict=True):
         assert_array_equal(getattr(X, part), values)
 
@@ -279,19 +279,19 @@ def test_a_read_only_table():
     X = untidy()
     for array in (X.data, X.indices, X.indptr):
         array.flags.writeable = False
-    assert_array_equal(read_table(EMTopicModel(2), X, reset=True, dtype="auto").toarray(), RAW)
+    assert_array_equal(read_table(EMTopicModel(2), X, Dtypes.of("auto", np.float64), reset=True).toarray(), RAW)
 
 
 def test_a_tidy_table_is_not_copied():
     X = sp.csr_array(RAW)
-    assert np.shares_memory(read_table(EMTopicModel(2), X, reset=True, dtype="auto").data, X.data)
+    assert np.shares_memory(read_table(EMTopicModel(2), X, Dtypes.of("auto", np.float64), reset=True).data, X.data)
 
 
 @pytest.mark.parametrize(("n", "dtype"), [(FEW - 1, np.float64), (FEW, np.float32)])
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
 def test_many_integer_counts_are_read_in_single_precision(kind, n, dtype):
     X = np.ones((n, 2), dtype=np.int64)
-    assert read_table(EMTopicModel(2), kind(X), reset=True, dtype="auto").dtype == dtype
+    assert read_corpus(EMTopicModel(2), kind(X), None, reset=True, dtype="auto")[0].dtype == dtype
 
 
 # --- starts ---

@@ -294,6 +294,16 @@ class TestReports:
         assert_allclose(history["objective"][history["phase"] == "em"].max(), model.objective_)
 
 
+@pytest.mark.parametrize("method", ["map", "plsa", "vb", "cvb0"])
+def test_warm_start_goes_on(method):
+    model = EMTopicModel(2, method=method, random_state=0, warm_start=True, n_init=1).fit(X)
+    before = model.objective_
+    assert model.fit(X).objective_ >= before - model.tol * 60
+    assert set(model.history_["start"]) == {0}
+    assert "sample" not in model.history_["phase"]
+    assert model.fit(X[:30]).n_features_in_ == 12  # other documents
+
+
 def test_matrices_and_arrays_of_a_vectorizer_give_the_same_bits():
     one, other = (EMTopicModel(2, random_state=0, n_init=1).fit(kind(X)) for kind in (sp.csr_matrix, sp.csr_array))
     assert_array_equal(one.components_, other.components_)

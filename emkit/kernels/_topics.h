@@ -262,14 +262,14 @@ EM_INLINE void NAME(extrapolate)(int width, const REAL *first, const REAL *step,
     }
 }
 
-/* The same updates without sums, extrapolated after every second one. At fixed topics there is one maximum, so that it
- * matters little which way leads there; an extrapolation that makes the next change much larger is taken back, and is
+/* The same updates without sums, extrapolated after every second one. At fixed topics there is one maximum (but for
+ * `digamma`, where nothing is extrapolated), so that it matters little which way leads there; an extrapolation that makes the next change much larger is taken back, and is
  * the last. `room` holds three times `width` numbers. */
 EM_INLINE void NAME(fold_in_document)(const DOCUMENT *doc, int width, int k, const REAL *prior, const int digamma,
                                       int n_sweeps, REAL tol, REAL *weight, REAL *expected, REAL *room, REAL *pseudo) {
     REAL *first = room, *step = room + width, *last = room + 2 * width, before = INFINITY;
     const size_t size = sizeof(REAL) * (size_t)width;
-    int extrapolates = 1;
+    int extrapolates = !digamma; /* else there may be several maxima, and the way matters */
     for (int sweep = 0; sweep < n_sweeps; sweep++) {
         const int is_second = sweep % 2;
         if (!is_second) memcpy(first, pseudo, size);

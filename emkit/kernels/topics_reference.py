@@ -104,7 +104,7 @@ def topic_sweeps(
     A document ends with the first sweep whose mean change, :math:`\sum_k |g_k^{new} - g_k| / n\_topics`, is at most
     `tol`, and after `n_sweeps` at the latest.
 
-    Without `sums` every second sweep is followed by a squared extrapolation ([4]_, scheme S3) from the g before the two
+    Without `sums` and `digamma` every second sweep is followed by a squared extrapolation ([4]_, scheme S3) from the g before the two
     sweeps, :math:`g^0`, over :math:`g^1` and :math:`g^2`:
 
     .. math:: r = g^1 - g^0, \quad v = g^2 - g^1 - r, \quad a = |r| / |v|, \quad
@@ -154,7 +154,7 @@ def topic_sweeps(
         sweep = partial(_swept, n=n, rows=rows, prior=prior_of_topics, digamma=digamma, dtype=topics.dtype)
         g = pseudo[d].astype(np.float64)
         if sums is None:
-            g = _folded_in(g, sweep, n_sweeps, tol * n_topics)
+            g = _folded_in(g, sweep, n_sweeps, tol * n_topics, extrapolates=not digamma)
         else:
             for _ in range(n_sweeps - 1):
                 before, g = g, sweep(g)
@@ -321,9 +321,9 @@ def _swept(g: Double, n: Double, rows: Double, prior: Double, digamma: bool, dty
     return new
 
 
-def _folded_in(g: Double, sweep: Callable[[Double], Double], n_sweeps: int, tol: float) -> Double:
+def _folded_in(g: Double, sweep: Callable[[Double], Double], n_sweeps: int, tol: float, extrapolates: bool) -> Double:
     """`tol` is of the sum of the changes."""
-    last, last_change, extrapolates = g, math.inf, True
+    last, last_change = g, math.inf
     for number in range(n_sweeps):
         before, g = g, sweep(g)
         change = np.abs(g - before).sum()

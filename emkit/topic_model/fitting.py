@@ -81,7 +81,7 @@ def _problem(
     if not estimator.learn_priors or not problem.model.method.has_priors:
         return problem
     learns_alpha = estimator.learn_priors in (True, "doc_topic")
-    learns_eta = estimator.learn_priors in (True, "topic_word") and problem.model.eta.size == 1
+    learns_eta = estimator.learn_priors in (True, "topic_word") and np.ndim(estimator.topic_word_prior) == 0
     with one_blas_thread():
         return replace(problem, model=_pilot(problem, learns_alpha, learns_eta, rng), learns_alpha=learns_alpha)
 
@@ -95,9 +95,10 @@ def _pilot(problem: TopicProblem, learns_alpha: bool, learns_eta: bool, rng: np.
         if learns_alpha:
             alpha = learned_alpha(result.params.pseudo_counts, problem.sample, model.alpha)
             model = replace(model, alpha=np.full_like(alpha, alpha.mean()))
-        if learns_eta and model.eta.item() >= 0:
-            eta = learned_eta(result.params.pseudo_counts, problem.sample, model.alpha, model.eta.item())
-            model = replace(model, eta=np.full((1, 1), eta))
+        base = float(model.eta.min())
+        if learns_eta and base >= 0:
+            new = learned_eta(result.stats.counts, problem.sample, model.alpha, base)
+            model = replace(model, eta=model.eta + (new - base))  # what seed words have more stays
         params = result.params._replace(alpha=model.alpha)
     return model
 
@@ -110,7 +111,7 @@ def _only_start(owner: EMTopicModel, problem: TopicProblem, rng: np.random.Gener
         alpha = owner.doc_topic_prior_.astype(np.float64)
         return model.params(np.ascontiguousarray(owner.components_.T, dtype=np.float64), alpha)
     n_given = 0 if problem.given.components is None else len(problem.given.components)
-    return problem.starts.seeded(0, rng) if n_given == model.n_components else None
+    return problem.starts.given() if n_given == model.n_components else None
 
 
 def _hold_out(corpus: Corpus, fraction: float, rng: np.random.Generator) -> tuple[Corpus, Documents]:

@@ -40,9 +40,9 @@ def learned_alpha(pseudo_counts: np.ndarray, chunks: Iterable[Documents], alpha:
     return alpha
 
 
-def learned_eta(pseudo_counts: np.ndarray, chunks: Iterable[Documents], alpha: np.ndarray, eta: float) -> float:
-    """The prior of the terms in topics, one number, at topics with pseudo-counts (V, K); see `learned_alpha`."""
-    method, chunks, counts = METHODS["vb"], list(chunks), np.maximum(pseudo_counts - eta, 0)
+def learned_eta(counts: np.ndarray, chunks: Iterable[Documents], alpha: np.ndarray, eta: float) -> float:
+    """The prior of the terms in topics, one number, at topics with expected counts (V, K); see `learned_alpha`."""
+    method, chunks = METHODS["vb"], list(chunks)
     alpha = np.maximum(alpha, LOWEST)
     for _ in range(N_ROUNDS):
         eta = max(eta, LOWEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,11 +23,14 @@ Corpus = list[Documents] | BlockSource
 def read_corpus(estimator: Any, X: Any, sample_weight: Any, *, reset: bool, dtype: Any) -> Corpus:
     """Chunks of a table in memory, or of a function that yields blocks of rows.
 
-    Documents of weight zero are left out: they are repeated no times. `dtype` is that of the loops, or "auto".
+    Documents of weight zero are left out: they are repeated no times. `dtype` is that of the loops, or "auto": that of
+    floating-point counts; of integers float64 for few documents and else float32.
     """
     if callable(X):
-        return _blocks(estimator, X, sample_weight, reset=reset, dtype=dtype)
-    table = read_table(estimator, X, reset=reset, dtype=dtype)
+        return _blocks(estimator, X, sample_weight, Dtypes.of(dtype, np.float32), reset=reset)
+    shape = getattr(X, "shape", ())
+    is_small = len(shape) == 0 or shape[0] < FEW
+    table = read_table(estimator, X, Dtypes.of(dtype, np.float64 if is_small else np.float32), reset=reset)
     weight = check_sample_weight(sample_weight, table.shape[0], table.dtype)
     if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
@@ -36,29 +39,38 @@ def read_corpus(estimator: Any, X: Any, sample_weight: Any, *, reset: bool, dtyp
 
 
 def read_chunks(estimator: Any, X: Any, dtype: Any) -> Iterator[Documents]:
-    """Chunks of documents that a fitted estimator is to look at."""
+    """Chunks of documents that a fitted estimator is to look at; integers are read in the dtype of the fit."""
+    dtypes = Dtypes.of(dtype, estimator.components_.dtype)
     if callable(X):
-        yield from _blocks(estimator, X, None, reset=False, dtype=dtype)
+        yield from _blocks(estimator, X, None, dtypes, reset=False)
     else:
-        yield from split(read_table(estimator, X, reset=False, dtype=dtype), None)
+        yield from split(read_table(estimator, X, dtypes, reset=False), None)
 
 
-def read_table(estimator: Any, X: Any, *, reset: bool, dtype: Any) -> sp.csr_array:
+class Dtypes(NamedTuple):
+    """Into what counts are read: floating-point numbers into the first of the same dtype, else the first; integers."""
+
+    floats: tuple[Any, ...]
+    integers: Any
+
+    @classmethod
+    def of(cls, dtype: Any, integers: Any) -> Dtypes:
+        return cls((np.float64, np.float32), integers) if dtype == "auto" else cls((np.dtype(dtype),), np.dtype(dtype))
+
+
+def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr_array:
     """Counts as CSR; dense tables and frames become sparse."""
-    given = getattr(X, "dtype", None)
-    n = X.shape[0] if len(getattr(X, "shape", ())) else 0
+    are_integers = getattr(getattr(X, "dtype", None), "kind", "") in ("i", "u", "b")
     checked = validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
         accept_large_sparse=True,
-        dtype=(np.float64, np.float32) if dtype == "auto" else np.dtype(dtype),
+        dtype=dtypes.integers if are_integers else dtypes.floats,
         ensure_non_negative=True,
     )
     table = sp.csr_array(checked)
-    if dtype == "auto" and getattr(given, "kind", "") in "iub" and n >= FEW:
-        table = table.astype(np.float32)
     if not table.has_canonical_format or (table.data == 0).any():
         table = table.copy()  # it may share memory with X
         table.sum_duplicates()
@@ -66,20 +78,20 @@ def read_table(estimator: Any, X: Any, *, reset: bool, dtype: Any) -> sp.csr_arr
     return table
 
 
-def _blocks(estimator: Any, blocks: Any, sample_weight: Any, *, reset: bool, dtype: Any) -> BlockSource:
+def _blocks(estimator: Any, blocks: Any, sample_weight: Any, dtypes: Dtypes, *, reset: bool) -> BlockSource:
     first = next((block for block in iterate_blocks(blocks) if block.shape[0]), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
-    head = read_table(estimator, first, reset=reset, dtype=dtype)
-    read = partial(_read_block, estimator, dtype=head.dtype)
+    head = read_table(estimator, first, dtypes, reset=reset)
+    read = partial(_read_block, estimator, Dtypes.of(head.dtype, None))
     weight = check_sample_weight(sample_weight, None, head.dtype)
     return BlockSource(lambda: iterate_blocks(blocks), read, weight, head.dtype, head.shape[1], split)
 
 
-def _read_block(estimator: Any, block: Any, dtype: np.dtype) -> sp.csr_array:
+def _read_block(estimator: Any, dtypes: Dtypes, block: Any) -> sp.csr_array:
     if block.shape[0] == 0:
-        return sp.csr_array((0, estimator.n_features_in_), dtype=dtype)
-    return read_table(estimator, block, reset=False, dtype=dtype)
+        return sp.csr_array((0, estimator.n_features_in_), dtype=dtypes.integers)
+    return read_table(estimator, block, dtypes, reset=False)
 
 
 def random_documents(chunks: Iterable[Documents], n: int, rng: np.random.Generator) -> list[Documents]:

@@ -58,6 +58,11 @@ class Starts:
         counts = merged(result.stats.counts, self._model.n_components, self._given.n_topics)
         return self._model.params(np.maximum(counts + self._model.eta, 0))
 
+    def given(self) -> TopicModelParams:
+        """Topics that are all given, as they are; a term that one has not begins with its prior."""
+        given = np.array(list(self._given_topics())).T
+        return self._model.params(np.where(given > 0, given, np.maximum(self._model.eta, 0)))
+
     def seeded(self, number: int, rng: np.random.Generator, model: TopicModel | None = None) -> TopicModelParams:
         """Each topic the terms of a few documents, of which start `number` says how many."""
         model, documents = model or self._model, self._documents
