@@ -219,8 +219,8 @@ def npmi(topic_word: Any, X: Any, *, n_words: int = 10) -> np.ndarray:
 def u_mass(topic_word: Any, X: Any, *, n_words: int = 10) -> np.ndarray:
     r"""Coherence of Mimno et al. ([1]_, equation 1), a sum over the pairs of top terms.
 
-    With :math:`D` the number of documents of `X` that hold a term, or both terms of a pair, and :math:`v_1, v_2, \ldots`
-    the top terms of a topic in falling order of weight,
+    With :math:`D` the number of documents of `X` that hold a term, or both terms of a pair, and
+    :math:`v_1, v_2, \ldots` the top terms of a topic in falling order of weight,
 
     .. math:: \sum_{m=2}^{M} \sum_{l=1}^{m-1} \log \frac{D(v_m, v_l) + 1}{D(v_l)} .
 

@@ -104,8 +104,8 @@ def topic_sweeps(
     A document ends with the first sweep whose mean change, :math:`\sum_k |g_k^{new} - g_k| / n\_topics`, is at most
     `tol`, and after `n_sweeps` at the latest.
 
-    Without `sums` and `digamma` every second sweep is followed by a squared extrapolation ([4]_, scheme S3) from the g before the two
-    sweeps, :math:`g^0`, over :math:`g^1` and :math:`g^2`:
+    Without `sums` and `digamma` every second sweep is followed by a squared extrapolation ([4]_, scheme S3) from the g
+    before the two sweeps, :math:`g^0`, over :math:`g^1` and :math:`g^2`:
 
     .. math:: r = g^1 - g^0, \quad v = g^2 - g^1 - r, \quad a = |r| / |v|, \quad
        g_k \leftarrow \max(g^0_k + 2 a r_k + a^2 v_k, g^2_k / 10)

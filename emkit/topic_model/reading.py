@@ -28,8 +28,7 @@ def read_corpus(estimator: Any, X: Any, sample_weight: Any, *, reset: bool, dtyp
     """
     if callable(X):
         return _blocks(estimator, X, sample_weight, Dtypes.of(dtype, np.float32), reset=reset)
-    shape = getattr(X, "shape", ())
-    is_small = len(shape) == 0 or shape[0] < FEW
+    is_small = _num_rows(X) < FEW
     table = read_table(estimator, X, Dtypes.of(dtype, np.float64 if is_small else np.float32), reset=reset)
     weight = check_sample_weight(sample_weight, table.shape[0], table.dtype)
     if weight is not None and not weight.all():
@@ -45,6 +44,10 @@ def read_chunks(estimator: Any, X: Any, dtype: Any) -> Iterator[Documents]:
         yield from _blocks(estimator, X, None, dtypes, reset=False)
     else:
         yield from split(read_table(estimator, X, dtypes, reset=False), None)
+
+
+def _num_rows(X: Any) -> int:
+    return int(X.shape[0]) if getattr(X, "shape", ()) else 0
 
 
 class Dtypes(NamedTuple):
