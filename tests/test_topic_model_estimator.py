@@ -237,30 +237,34 @@ class Blocks:
 
 
 class TestBlocks:
+    table = X.astype(float)  # integers by blocks are single precision
+
     @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("size", [1, 7, 60])
     def test_blocks_of_any_size(self, method, size):
-        blocks = Blocks(X, size)
+        blocks = Blocks(self.table, size)
         model = fitted(blocks, method=method, n_init=1)
-        assert_sound(model, X)
-        assert_allclose(model.transform(blocks), model.transform(X), rtol=1e-12)
-        assert_array_equal(model.predict(blocks), model.predict(X))
-        assert_allclose(model.score_samples(blocks), model.score_samples(X), rtol=1e-12)
-        assert model.perplexity(blocks) == pytest.approx(model.perplexity(X), rel=1e-12)
+        assert_sound(model, self.table)
+        assert_allclose(model.transform(blocks), model.transform(self.table), rtol=1e-12)
+        assert_array_equal(model.predict(blocks), model.predict(self.table))
+        assert_allclose(model.score_samples(blocks), model.score_samples(self.table), rtol=1e-12)
+        assert model.perplexity(blocks) == pytest.approx(model.perplexity(self.table), rel=1e-12)
         assert model.mean_document_length_ == 20
-        assert model.score(X) == pytest.approx(fitted(method=method, n_init=1).score(X), rel=0.05)
+        assert model.score(self.table) == pytest.approx(fitted(method=method, n_init=1).score(X), rel=0.05)
 
     def test_weights(self):
         weight = np.random.default_rng(0).integers(0, 3, 60).astype(float)
         options = {"n_init": 1, "max_iter": 5, "tol": 0, "components_init": X[:K] + 0.5, "learn_priors": False}
-        by_blocks = fitted(Blocks(X, 7), sample_weight=weight, **options)
-        assert_same(by_blocks, fitted(lambda: [X], sample_weight=weight, **options), rtol=1e-8)
-        assert by_blocks.score(Blocks(X, 7), sample_weight=weight) == by_blocks.score(X, sample_weight=weight)
+        by_blocks = fitted(Blocks(self.table, 7), sample_weight=weight, **options)
+        assert_same(by_blocks, fitted(lambda: [self.table], sample_weight=weight, **options), rtol=1e-8)
+        assert by_blocks.score(Blocks(self.table, 7), sample_weight=weight) == by_blocks.score(
+            self.table, sample_weight=weight
+        )
 
     @pytest.mark.parametrize("block", [sp.csr_array, sp.coo_matrix, pd.DataFrame])
     def test_blocks_of_any_kind(self, block):
-        model = fitted(lambda: (block(part) for part in np.split(X, 3)), n_init=1)
-        assert_same(model, fitted(lambda: np.split(X, 3), n_init=1))
+        model = fitted(lambda: (block(part) for part in np.split(self.table, 3)), n_init=1)
+        assert_same(model, fitted(lambda: np.split(self.table, 3), n_init=1))
 
     @pytest.mark.parametrize("n_jobs", [1, 2])
     @pytest.mark.parametrize("method", METHODS)

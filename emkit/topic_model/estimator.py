@@ -58,7 +58,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Documents of a mini-batch. None: from 2,000 documents on, two passes of about 20 to 50 mini-batches, then steps
         on all documents; below, only these. A number asks for mini-batches always.
     components_init : array-like of shape (m, n_features) or None, default=None
-        Start of the first m <= K topics; any positive scale.
+        Start of the first m <= K topics. All K, as `components_` of an earlier fit, are the start as they are, and the
+        only one; fewer are scaled to the size of the others.
     fixed : tuple of {"components"}, default=()
         ``("components",)`` holds the topics of `components_init`, and only the others are fitted.
     seed_words : dict of {str: list of str or int} or None, default=None
