@@ -94,7 +94,7 @@ class TopicDisplay:
         display = cls(
             topic_word=estimator.topic_word_,
             topic_weights=estimator.topic_weights_,
-            feature_names=feature_names,
+            feature_names=list(feature_names),
             n_words=n_words,
             kind=kind,
         )
@@ -119,6 +119,8 @@ class TopicDisplay:
             raise ValueError(
                 f"feature_names must have {self.topic_word.shape[1]} terms, but has {len(self.feature_names)}"
             )
+        if ax is not None and not all(hasattr(one, "barh") for one in np.ravel(np.array(ax, dtype=object))):
+            raise ValueError(f"ax must be Axes of matplotlib, an array of them or None, but got {ax!r}")
         self.ax_ = self._plot_words(ax) if self.kind == "words" else self._plot_map(ax)
         self.figure_ = np.ravel(self.ax_)[0].figure
         return self
@@ -134,7 +136,7 @@ class TopicDisplay:
         for topic, ax in enumerate(axes):
             terms = self._top(topic, self.n_words)[::-1]
             ax.barh(range(len(terms)), self.topic_word[topic, terms], color=f"C{topic % 10}")
-            ax.set_yticks(range(len(terms)), [str(self.feature_names[term]) for term in terms])
+            ax.set_yticks(range(len(terms)), [str(self.feature_names[term]) for term in terms], parse_math=False)
             ax.set_title(f"topic {topic}: {self.topic_weights[topic]:.1%}", fontsize="medium")
             ax.tick_params(axis="x", labelsize="small")
             ax.locator_params(axis="x", nbins=3)
@@ -146,12 +148,14 @@ class TopicDisplay:
             import matplotlib.pyplot as plt
 
             _, ax = plt.subplots(figsize=(8, 6.5), layout="constrained")
+        elif np.ndim(ax) > 0:
+            raise ValueError(f"ax must be one Axes for kind='map', but has {np.size(ax)}")
         places = _plane(self.topic_word)
         areas = LARGEST_DISC * self.topic_weights / self.topic_weights.max()
         ax.scatter(*places.T, s=areas, c=[f"C{topic % 10}" for topic in range(len(places))], alpha=0.45)
         for topic, place in enumerate(places):
             words = "\n".join(str(self.feature_names[term]) for term in self._top(topic, min(self.n_words, 3)))
-            ax.annotate(f"{topic}\n{words}", place, ha="center", va="center", fontsize="small")
+            ax.annotate(f"{topic}\n{words}", place, ha="center", va="center", fontsize="small", parse_math=False)
         ax.margins(0.15)
         ax.set_aspect("equal", adjustable="datalim")
         ax.set(xticks=[], yticks=[], title="Topics by distance and share of the corpus")
@@ -174,8 +178,9 @@ def _plane(topic_word: np.ndarray) -> np.ndarray:
     """Points whose distances are near the Jensen-Shannon distances of the topics, (n, 2): least squares of the
     distances (SMACOF) from classical scaling, which by itself puts similar topics on top of each other."""
     n = len(topic_word)
-    rows = [[jensenshannon(one, other) for other in topic_word] for one in topic_word]
-    distances = np.nan_to_num(np.array(rows))  # rounding may make the square of a distance negative
+    topic_word = np.asarray(topic_word, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # rounding may make the square of a distance negative
+        distances = np.nan_to_num([[jensenshannon(one, other) for other in topic_word] for one in topic_word])
     distances = np.maximum(distances, distances.T)
     centring = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(-0.5 * centring @ distances**2 @ centring)

@@ -1,5 +1,7 @@
 """What EMTopicModel and TopicDisplay refuse, with nothing left half fitted; and odd tables that they do not refuse."""
 
+from itertools import product
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -15,10 +17,6 @@ mpl.use("Agg")
 METHODS = ("map", "plsa", "vb", "cvb0")
 X = np.random.default_rng(0).poisson(np.repeat(np.kron(np.eye(2), np.full(3, 3.0)) + 0.3, 15, axis=0))
 NAMES = ["cat", "dog", "pet", "bank", "loan", "rate"]
-
-
-def defect(reason, *values, raises=None):
-    return pytest.param(*values, marks=pytest.mark.xfail(strict=True, reason=reason, raises=raises))
 
 
 def assert_refused(model, message, data=X, call="fit", **metadata):
@@ -85,18 +83,19 @@ ARGUMENTS = [
     ({"seed_words": {"a": [0]}, "method": "plsa"}, r"seed_words are a prior, .* method='plsa'"),
     ({"seed_words": {k: [0] for k in "abc"}}, r"n_components is 2, but .* seed_words .* give 3 topics"),
     ({"seed_words": {k: [0] for k in "ab"}, "background": True}, r"n_components is 2, but .* give 3 topics"),
-    defect("no ValueError", {"seed_words": {"a": 3}}, r"seed_words .* 3", raises=TypeError),
-    defect("no ValueError", {"seed_words": {"a": None}}, r"seed_words .* None", raises=TypeError),
-    defect("no ValueError", {"seed_words": {"a": [["cat"]]}}, r"seed_words .* \['cat'\]", raises=TypeError),
-    defect("taken for column numbers", {"seed_words": {"a": b"\0\1"}}, r"seed_words must map"),
+    ({"seed_words": {"a": 3}}, r"seed_words .* 3"),
+    ({"seed_words": {"a": None}}, r"seed_words .* None"),
+    ({"seed_words": {"a": [["cat"]]}}, r"seed_words.* \[\['cat'\]\]"),
+    ({"seed_words": {"a": b"\0\1"}}, r"seed_words must map"),
     ({"seed_strength": -1}, r"seed_strength must be a finite number >= 0, but got -1"),
     ({"seed_strength": "much"}, r"seed_strength .* 'much'"),
+    ({"background": True, "method": "cvb0"}, r"method='cvb0' cannot hold topics"),
     ({"background": 1}, r"background must be one of \[True, False\], but got 1"),
-    defect("read only if there are seed words", {"vocabulary": NAMES[:5]}, r"vocabulary must .* 6 columns .* has 5"),
-    defect("read only if there are seed words", {"vocabulary": 6}, r"vocabulary .* 6"),
-    defect("read only if there are seed words", {"vocabulary": "catdog"}, r"vocabulary"),
-    defect("places unchecked", {"vocabulary": dict.fromkeys(NAMES, 0)}, r"vocabulary .* 0 to 5"),
-    defect("repeats unchecked", {"vocabulary": ["cat"] * 6}, r"vocabulary .* 'cat'"),
+    ({"vocabulary": NAMES[:5]}, r"vocabulary must .* 6 columns .* has 5"),
+    ({"vocabulary": 6}, r"vocabulary .* 6"),
+    ({"vocabulary": "catdog"}, r"vocabulary"),
+    ({"vocabulary": dict.fromkeys(NAMES, 0)}, r"vocabulary .* a column of its own"),
+    ({"vocabulary": ["cat"] * 6}, r"vocabulary .* 1 of them distinct"),
     ({"max_doc_update_iter": 0}, r"max_doc_update_iter must be an integer >= 1, but got 0"),
     ({"mean_change_tol": -1e-3}, r"mean_change_tol must be a finite number >= 0, but got -0\.001"),
     ({"early_stopping": "yes"}, r"early_stopping must be one of .* 'yes'"),
@@ -130,8 +129,8 @@ def test_arguments(arguments, message):
     [
         ({"n_components": 31}, r"n_components = 31, n_samples = 30"),
         ({"n_init": 0}, r"n_init"),
-        defect("min() of it first", {"max_iter": None}, r"max_iter must be an integer", raises=TypeError),
-        defect("set to 0 before it is checked", {"tol": "small"}, r"tol must be a finite number"),
+        ({"max_iter": None}, r"max_iter must be an integer"),
+        ({"tol": "small"}, r"tol must be a finite number"),
     ],
 )
 def test_arguments_at_a_first_partial_fit(arguments, message):
@@ -157,9 +156,9 @@ TABLES = [
     (lambda: [X, X[:, :5]], "5 features"),
     (lambda: [X, -X], "Negative values"),
     (lambda: [np.zeros((9, 3))], "no tokens"),
-    defect("block.shape", lambda: [X[0].tolist(), X], "Expected 2D array|block", raises=AttributeError),
-    defect("block.shape", lambda: [None], "block", raises=AttributeError),
-    defect("width of an empty block", lambda: [X, np.empty((0, 5))], "5 features"),
+    (lambda: [X[0].tolist(), X], "Expected 2D array|block"),
+    (lambda: [None], "block"),
+    (lambda: [X, np.empty((0, 5))], "5 features"),
 ]
 
 
@@ -174,7 +173,6 @@ def test_blocks_that_come_once():
     assert_refused(EMTopicModel(2), "new iterator at each call", lambda: once)
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="block.shape; other estimators take lists of lists")
 def test_blocks_may_be_lists():
     EMTopicModel(2, n_init=1, random_state=0).fit(lambda: [X.tolist()])
 
@@ -289,12 +287,12 @@ class TestDisplay:
             ({"kind": "bars"}, r"kind must be one of \['words', 'map'\], but got 'bars'"),
             ({"n_words": 0}, r"n_words must be an integer >= 1, but got 0"),
             ({"feature_names": ["a"]}, r"feature_names must have 6 terms, but has 1"),
-            ({"ax": 5}, r"ax must be an array of 2 axes"),
-            ({"ax": [None] * 3}, r"ax must be an array of 2 axes, one for each topic, but has 3"),
-            defect("any two things pass", {"ax": [1, 2]}, r"ax must", raises=AttributeError),
-            defect("ax unchecked", {"kind": "map", "ax": [None] * 2}, r"ax must be .* Axes", raises=AttributeError),
-            defect("ax unchecked", {"kind": "map", "ax": 5}, r"ax must be .* Axes", raises=AttributeError),
-            defect("len()", {"feature_names": (n for n in NAMES)}, r"feature_names must", raises=TypeError),
+            ({"ax": 5}, r"ax must be Axes"),
+            ({"ax": [None] * 3}, r"ax must be Axes"),
+            ({"ax": [1, 2]}, r"ax must"),
+            ({"kind": "map", "ax": [None] * 2}, r"ax must be Axes"),
+            ({"kind": "map", "ax": 5}, r"ax must be Axes"),
+            ({"feature_names": (n for n in NAMES[:5])}, r"feature_names must have 6 terms, but has 5"),
         ],
     )
     def test_refused(self, options, message):
@@ -308,12 +306,10 @@ class TestDisplay:
             TopicDisplay.from_estimator(EMGaussianMixture(2, random_state=0).fit(X[:, ::2] * 1.0))
 
     @pytest.mark.parametrize("kind", ["words", "map"])
-    @pytest.mark.xfail(strict=True, raises=ValueError, reason="terms are parsed as mathematics: parse_math=False")
     def test_dollars(self, kind):
         names = [f"$\\x{v}_$" for v in range(6)]
         TopicDisplay.from_estimator(FITTED, kind=kind, feature_names=names).figure_.canvas.draw()
 
-    @pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="jensenshannon takes the root of a rounding error")
     def test_map_of_topics_that_are_the_same_but_for_rounding(self):
         for seed in range(20):
             rng = np.random.default_rng(seed)
@@ -349,16 +345,16 @@ def unsound(model, data):
     return bad + ([] if np.isfinite(model.score_samples(data)).all() else ["score_samples"])
 
 
-@pytest.mark.parametrize("options", [{}, {"n_components": 1}, {"background": True}, {"max_iter": 0}, {"batch_size": 2}])
-@pytest.mark.parametrize("method", METHODS)
+OPTIONS = [{}, {"n_components": 1}, {"max_iter": 0}, {"batch_size": 2}, {"background": True}]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [pair for pair in product(METHODS, OPTIONS) if pair != ("cvb0", OPTIONS[-1])]
+)
 @pytest.mark.parametrize("name", ODD)
 def test_odd_tables(name, method, options, request):
-    reason = None
     if (name, method) == ("1e-12 in single", "vb") and options != {"n_components": 1}:
         reason = "the weights of all topics in a document underflow: the objective is minus infinity"
-    if (name, method, options) == ("one document", "cvb0", {"background": True}):
-        reason = "a token is taken off the counts of a held topic, of which it is no part"
-    if reason:
         request.node.add_marker(pytest.mark.xfail(strict=True, reason=reason))
     data = ODD[name]
     options = {"n_components": min(2, len(data)), "random_state": 0, "n_init": 1, **options}

@@ -433,13 +433,13 @@ def test_empty_topics_are_merged():
 
 def test_size_of_batches():
     for n in (2000, 7601, 7999, 8001, 15_000, 20_000, 20_001, 1_000_003):
-        batches = batches_for(n, 3.0, None)
+        batches = batches_for(n, 3.0, np.ones(1), None)
         assert batches.total == 3
         assert 20 <= -(-n // batches.size) <= 50
-    assert batches_for(15_000, 1.0, None).size == 400
-    assert batches_for(1, 1.0, None).size == 1
-    assert batches_for(100, 1.0, 30).size == 30
-    assert batches_for(100, 1.0, 1000).size == 100
+    assert batches_for(15_000, 1.0, np.ones(1), None).size == 400
+    assert batches_for(1, 1.0, np.ones(1), None).size == 1
+    assert batches_for(100, 1.0, np.ones(1), 30).size == 30
+    assert batches_for(100, 1.0, np.ones(1), 1000).size == 100
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 100])
@@ -471,7 +471,7 @@ class Recorder:
 def test_stepwise_passes_over_all_documents():
     chunks, model, recorder = list(split(*numbered(23), 9)), model_of(2), Recorder()
     params = model.params(np.random.default_rng(0).uniform(1, 2, (3, 2)))
-    batches = Batches(size=5, total=276.0, n_passes=3)
+    batches = Batches(size=5, total=276.0, term_counts=np.ones(3), n_passes=3)
     after = run_stepwise(model, params, chunks[:1], chunks, batches, np.random.default_rng(0), recorder)
     first, *rest = recorder.sums
     assert_array_equal(first[0], np.arange(1, 10))  # the sample

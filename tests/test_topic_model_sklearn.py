@@ -349,9 +349,6 @@ class TestWords:
             assert set(model.top_words(2)[list(seeds).index("mine")]) == {"loan", "debt"}
             assert model.topic_word_prior_.shape == (3, 12)
 
-    @pytest.mark.xfail(
-        strict=True, raises=ValueError, reason="an iterator of words is used up by the first of two loops"
-    )
     def test_seed_words_of_an_iterator(self):
         EMTopicModel(2, random_state=0, vocabulary=PETS + MONEY, seed_words={"a": iter(["cat", "dog"])}).fit(X)
 

@@ -45,7 +45,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         sparse: a term with fewer expected tokens than that leaves the topic.
     learn_priors : {True, False, "doc_topic", "topic_word"}, default=True
         Learn :math:`\\alpha` (for each topic) and :math:`\\eta` (one number) by Minka's fixed point in a short first
-        run, from the values given; then they are held. An array of `topic_word_prior` is kept.
+        run, from the values given; then they are held. An array of `topic_word_prior` is kept, and where
+        `components_init` gives all topics, :math:`\\alpha` stays even.
     tol : float, default=1e-2
         Bound on the estimated remaining gain of the objective per unit of weight (a document). 0 runs all `max_iter`
         steps.
@@ -61,7 +62,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Start of the first m <= K topics. All K, as `components_` of an earlier fit, are the start as they are, and the
         only one; fewer are scaled to the size of the others.
     fixed : tuple of {"components"}, default=()
-        ``("components",)`` holds the topics of `components_init`, and only the others are fitted.
+        ``("components",)`` holds the topics of `components_init`, at any positive scale, and only the others are
+        fitted. Not with "cvb0".
     seed_words : dict of {str: list of str or int} or None, default=None
         Guided topics: name of a topic to its words (or their columns). They are the topics after those of
         `components_init`. Words need names: `vocabulary`, or a frame.
@@ -69,7 +71,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Prior pseudo-counts that the seed words of a topic get together, as a share of an average topic's tokens.
     background : bool, default=False
         Whether a topic is held at the frequencies of the terms in all documents, so that the others need not explain
-        common words. It comes after those of `components_init` and `seed_words`; without them it is the first.
+        common words. It comes after those of `components_init` and `seed_words`; without them it is the first. Not with
+        "cvb0".
     vocabulary : sequence of str, dict or None, default=None
         Terms of the columns, as ``CountVectorizer.get_feature_names_out()`` or ``.vocabulary_`` gives them.
     max_doc_update_iter : int, default=100

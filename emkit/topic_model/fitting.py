@@ -22,7 +22,7 @@ from .options import Given, Summary, check_params, make_model, read_given, summa
 from .priors import learned_alpha, learned_eta
 from .problem import Result, TopicProblem
 from .reading import FEW, Corpus, random_documents, read_corpus
-from .schedule import State, batches_for, stepwise
+from .schedule import State, batches_for, stepwise, with_new_terms
 
 if TYPE_CHECKING:
     from .estimator import EMTopicModel
@@ -75,7 +75,7 @@ def _problem(
     sample = random_documents(corpus, FEW, rng) if is_large else list(corpus)
     batches = None
     if (is_large or estimator.batch_size is not None) and estimator.max_iter > 0:
-        batches = batches_for(summary.n_documents, summary.weight, estimator.batch_size)
+        batches = batches_for(summary.n_documents, summary.weight, summary.term_counts, estimator.batch_size)
     model = replace(make_model(estimator, summary, given), documents_stay=isinstance(corpus, list))
     problem = TopicProblem(model, corpus, sample, given, batches)
     if not estimator.learn_priors or not problem.model.method.has_priors:
@@ -168,13 +168,13 @@ class Stopper:
 
 def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weight: Any) -> None:
     """Update `owner` by documents, into `estimator`, a blank copy of it; without an earlier fit, by a short one."""
+    check_params(estimator)
     if not hasattr(owner, "_online"):
         asked = estimator.max_iter, estimator.tol
         estimator.max_iter, estimator.tol = min(estimator.max_iter, FINAL_STEPS), 0
         fit_batch(estimator, owner, X, sample_weight)
         estimator.max_iter, estimator.tol = asked
         return
-    check_params(estimator)
     check_continues(owner, "partial_fit", owner.n_features_in_)
     for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier"):
         if hasattr(owner, name):
@@ -184,8 +184,9 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
     n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
     with executor_for(estimator.n_jobs) as executor, one_blas_thread():
         for batch in _in_batches(corpus, estimator.batch_size):
-            model = replace(model, n_documents=state.weight + float(batch.weight.sum(dtype=np.float64)))
-            state = stepwise(model, state, batch, executor)
+            weight = float(batch.weight.sum(dtype=np.float64))
+            model = replace(model, n_documents=state.weight + weight)
+            state = stepwise(model, with_new_terms(model, state, batch.term_counts, weight), batch, executor)
             n_iter, tokens = n_iter + 1, tokens + float(batch.term_counts.sum())
     _publish(estimator, model, state, tokens)
     estimator.objective_ = float(state.stats.objective * state.weight) + model.log_prior(state.params)
@@ -223,8 +224,17 @@ def published(model: TopicModel, params: TopicModelParams) -> dict[str, Any]:
         "components_": np.ascontiguousarray(params.pseudo_counts.T, dtype=model.dtype),
         "topic_word_": shares_of(params.pseudo_counts.T).astype(model.dtype),
         "doc_topic_prior_": params.alpha.astype(model.dtype),
-        "topic_word_prior_": model.eta.item() if model.eta.size == 1 else model.eta.T.astype(model.dtype),
+        "topic_word_prior_": _published_prior(model),
     }
+
+
+def _published_prior(model: TopicModel) -> float | np.ndarray:
+    """A number, one for each term, or one for each topic and term, as it was given."""
+    if model.eta.size == 1:
+        return float(model.eta.item())
+    return (
+        model.eta.T.squeeze(axis=0).astype(model.dtype) if model.eta.shape[1] == 1 else model.eta.T.astype(model.dtype)
+    )
 
 
 def _publish(estimator: EMTopicModel, model: TopicModel, state: State, n_tokens: float) -> None:

@@ -127,14 +127,21 @@ class TopicModel:
         )
 
     def m_step(self, stats: TopicModelStats, params: TopicModelParams) -> TopicModelParams:
-        """Counts plus prior; below zero (a negative prior) the term leaves the topic."""
+        """Counts plus prior."""
         counts = stats.counts
         if self.n_documents is not None:
             counts = counts * (self.n_documents / stats.weight)
+        return self.params(self.with_prior(counts), params.alpha, stats.kept)
+
+    def with_prior(self, counts: np.ndarray) -> np.ndarray:
+        """Pseudo-counts of counts (V, K). Below zero (a negative prior) a term leaves the topic, but not all topics."""
         pseudo_counts = counts + self.eta
         if (self.eta < 0).any():
             np.maximum(pseudo_counts, 0, out=pseudo_counts)
-        return self.params(pseudo_counts, params.alpha, stats.kept)
+            lost = np.flatnonzero((pseudo_counts.sum(axis=1) == 0) & (counts.sum(axis=1) > 0))
+            last = counts[lost].argmax(axis=1)
+            pseudo_counts[lost, last] = counts[lost, last]
+        return pseudo_counts
 
     def log_prior(self, params: TopicModelParams) -> float:
         """That of the topics; the documents' is in the statistics."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .estimator import EMTopicModel
 
 LEARN = (True, False, "doc_topic", "topic_word")
+MOST_TOKENS = {np.dtype(np.float64): 1e100, np.dtype(np.float32): 1e15}  # so that no product overflows
 FIRST_SWEEPS = 5  # of a document of which nothing is known; one after that
 
 
@@ -60,6 +61,10 @@ def summarise(chunks: Iterable[Documents], n_components: int) -> Summary:
         )
     if not counts.any():
         raise ValueError("X has no tokens: all counts are zero, but at least one must be positive")
+    if counts.sum() > MOST_TOKENS[dtype]:
+        raise ValueError(
+            f"X has {counts.sum():.3g} tokens, but at most {MOST_TOKENS[dtype]:.0e} are allowed as {dtype}"
+        )
     return Summary(n, weight, counts, dtype)
 
 
@@ -88,7 +93,8 @@ def check_params(estimator: EMTopicModel) -> None:
 
 
 def read_given(estimator: EMTopicModel, n_terms: int) -> Given:
-    """What was given of the topics, checked against the table and `n_components`."""
+    """What was given of the topics, checked against the table and `n_components`; the vocabulary is checked too."""
+    vocabulary_of(estimator, n_terms)
     components = None
     if estimator.components_init is not None:
         components = _given_components(estimator.components_init, estimator.n_components, n_terms)
@@ -117,23 +123,27 @@ def _given_components(value: Any, k: int, n_terms: int) -> np.ndarray:
     return array
 
 
-def _seed_words(estimator: EMTopicModel) -> Mapping[Any, Any]:
-    words = estimator.seed_words
-    if words is None:
+def _seed_words(estimator: EMTopicModel) -> Mapping[Any, list[Any]]:
+    groups = estimator.seed_words
+    if groups is None:
         return {}
-    if not isinstance(words, Mapping) or any(isinstance(group, str) for group in words.values()):
-        raise ValueError(f"seed_words must map names of topics to lists of words, but got {words!r}")
+    if not isinstance(groups, Mapping) or any(
+        isinstance(words, str | bytes) or not isinstance(words, Iterable) for words in groups.values()
+    ):
+        raise ValueError(f"seed_words must map names of topics to lists of words, but got {groups!r}")
     if not METHODS[estimator.method].has_priors:
         raise ValueError(f"seed_words are a prior, which method={estimator.method!r} has not; use method='map'")
-    return words
+    return {topic: list(words) for topic, words in groups.items()}
 
 
-def _columns(estimator: EMTopicModel, topic: Any, words: Iterable[Any], n_terms: int) -> np.ndarray:
+def _columns(estimator: EMTopicModel, topic: Any, words: list[Any], n_terms: int) -> np.ndarray:
     """Columns of seed words, given as words of the vocabulary or as column numbers."""
+    if not words:
+        raise ValueError(f"seed_words[{topic!r}] must have at least one word, but is empty")
     place = {term: column for column, term in enumerate(vocabulary_of(estimator, n_terms))}
-    columns = [word if _is_column(word, n_terms) else place.get(word) for word in words]
+    columns = [word if _is_column(word, n_terms) else place.get(str(word)) for word in words]
     unknown = [word for word, column in zip(words, columns, strict=True) if column is None]
-    if unknown or not columns:
+    if unknown:
         known = "column names of X or the argument vocabulary" if not place else f"the vocabulary of {n_terms} terms"
         raise ValueError(f"seed_words[{topic!r}] has words that are not in {known}: {unknown}")
     return np.unique(np.array(columns, dtype=np.intp))
@@ -148,12 +158,19 @@ def vocabulary_of(estimator: EMTopicModel, n_terms: int) -> list[str]:
     vocabulary = estimator.vocabulary
     if vocabulary is None:
         return [str(name) for name in getattr(estimator, "feature_names_in_", [])]
-    names = list(vocabulary) if not isinstance(vocabulary, str) else []
+    if isinstance(vocabulary, str | bytes | Iterator) or not isinstance(vocabulary, Iterable):
+        raise ValueError(f"vocabulary must be a sequence of terms or a dict of their columns, but got {vocabulary!r}")
+    names = [str(name) for name in vocabulary]
     if isinstance(vocabulary, Mapping):  # as CountVectorizer.vocabulary_ has it
-        names = sorted(vocabulary, key=vocabulary.__getitem__)
-    if len(names) != n_terms:
-        raise ValueError(f"vocabulary must have one term for each of the {n_terms} columns of X, but has {len(names)}")
-    return [str(name) for name in names]
+        if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+            raise ValueError("vocabulary must give each term a column of its own, 0 to the number of terms less one")
+        names = [str(name) for name in sorted(vocabulary, key=vocabulary.__getitem__)]
+    if len(names) != n_terms or len(set(names)) != n_terms:
+        raise ValueError(
+            f"vocabulary must have one term for each of the {n_terms} columns of X, but has {len(names)} terms, "
+            f"{len(set(names))} of them distinct"
+        )
+    return names
 
 
 def make_model(estimator: EMTopicModel, summary: Summary, given: Given) -> TopicModel:
@@ -172,6 +189,8 @@ def make_model(estimator: EMTopicModel, summary: Summary, given: Given) -> Topic
         first_sweeps=Sweeps(FIRST_SWEEPS) if method.keeps_documents else cold,
         **_held(estimator, summary, given),
     )
+    if method.name == "cvb0" and model.held is not None:
+        raise ValueError("method='cvb0' cannot hold topics (fixed or background); use method='map' or 'vb'")
     if method.name in ("vb", "cvb0") and ((model.alpha <= 0).any() or (model.eta <= 0).any()):
         raise ValueError(f"doc_topic_prior and topic_word_prior must be positive for method={method.name!r}")
     return model
@@ -183,7 +202,8 @@ def _held(estimator: EMTopicModel, summary: Summary, given: Given) -> dict[str, 
     parts = []
     if "components" in estimator.fixed and given.components is not None:
         is_held[: len(given.components)] = True
-        parts.append(given.components.T)
+        sizes = given.components.sum(axis=1)
+        parts.append(given.components.T * (summary.n_tokens / estimator.n_components / sizes))
     if given.background:
         is_held[-1] = True
         share = summary.term_counts + 1 / len(summary.term_counts)

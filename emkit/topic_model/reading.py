@@ -47,7 +47,17 @@ def read_chunks(estimator: Any, X: Any, dtype: Any) -> Iterator[Documents]:
 
 
 def _num_rows(X: Any) -> int:
-    return int(X.shape[0]) if getattr(X, "shape", ()) else 0
+    """0 for what is no table; scikit-learn's checks say what is wrong with it."""
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        return len(X) if hasattr(X, "__len__") else 0
+    return int(shape[0]) if len(shape) else 0
+
+
+def _are_integers(X: Any) -> bool:
+    dtypes = getattr(X, "dtypes", None)  # of a frame's columns
+    dtypes = [getattr(X, "dtype", None)] if dtypes is None else dtypes
+    return all(getattr(dtype, "kind", "") in ("i", "u", "b") for dtype in dtypes)
 
 
 class Dtypes(NamedTuple):
@@ -63,14 +73,13 @@ class Dtypes(NamedTuple):
 
 def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr_array:
     """Counts as CSR; dense tables and frames become sparse."""
-    are_integers = getattr(getattr(X, "dtype", None), "kind", "") in ("i", "u", "b")
     checked = validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
         accept_large_sparse=True,
-        dtype=dtypes.integers if are_integers else dtypes.floats,
+        dtype=dtypes.integers if _are_integers(X) else dtypes.floats,
         ensure_non_negative=True,
     )
     table = sp.csr_array(checked)
@@ -82,7 +91,7 @@ def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr
 
 
 def _blocks(estimator: Any, blocks: Any, sample_weight: Any, dtypes: Dtypes, *, reset: bool) -> BlockSource:
-    first = next((block for block in iterate_blocks(blocks) if block.shape[0]), None)
+    first = next((block for block in iterate_blocks(blocks) if not _is_empty(block)), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
     head = read_table(estimator, first, dtypes, reset=reset)
@@ -91,9 +100,16 @@ def _blocks(estimator: Any, blocks: Any, sample_weight: Any, dtypes: Dtypes, *, 
     return BlockSource(lambda: iterate_blocks(blocks), read, weight, head.dtype, head.shape[1], split)
 
 
+def _is_empty(block: Any) -> bool:
+    return (hasattr(block, "shape") or hasattr(block, "__len__")) and _num_rows(block) == 0
+
+
 def _read_block(estimator: Any, dtypes: Dtypes, block: Any) -> sp.csr_array:
-    if block.shape[0] == 0:
-        return sp.csr_array((0, estimator.n_features_in_), dtype=dtypes.integers)
+    if _is_empty(block):
+        n_terms = estimator.n_features_in_
+        if len(np.shape(block)) == 2 and np.shape(block)[1] != n_terms:
+            raise ValueError(f"X has {np.shape(block)[1]} features in a block, but {n_terms} features in others")
+        return sp.csr_array((0, estimator.n_features_in_), dtype=dtypes.floats[0])
     return read_table(estimator, block, dtypes, reset=False)
 
 

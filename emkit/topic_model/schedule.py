@@ -33,14 +33,15 @@ class Batches(NamedTuple):
 
     size: int
     total: float  # weight of all documents
+    term_counts: np.ndarray  # (V,): tokens of each term in all documents, weighted
     n_passes: int = N_PASSES
 
 
-def batches_for(n_documents: int, weight: float, batch_size: int | None) -> Batches:
+def batches_for(n_documents: int, weight: float, term_counts: np.ndarray, batch_size: int | None) -> Batches:
     """Of the size that the user set; else of about 400 documents, but 20 to 50 in a pass."""
     if batch_size is None:
         batch_size = int(np.clip(BATCH_ROWS, -(-n_documents // MOST), -(-n_documents // FEWEST)))
-    return Batches(min(batch_size, n_documents), weight)
+    return Batches(min(batch_size, n_documents), weight, term_counts)
 
 
 def run_stepwise(
@@ -53,8 +54,9 @@ def run_stepwise(
     executor: Executor,
 ) -> TopicModelParams:
     """Some passes over all documents from parameters of a sample, whose documents count as seen."""
-    state = first_state(model, params, sample, executor)
     model = replace(model, n_documents=batches.total)
+    state = first_state(model, params, sample, executor)
+    state = with_new_terms(model, state, batches.term_counts, batches.total)
     for _ in range(batches.n_passes):
         for batch in _in_batches(source, batches.size, rng):
             state = stepwise(model, state, batch, executor)
@@ -66,6 +68,17 @@ def first_state(model: TopicModel, params: TopicModelParams, chunks: Iterable[Do
     stats = executor.sum(partial(model.e_step, params), chunks)
     averaged = replace(stats, kept=Kept()) * (1 / stats.weight)
     return OnlineState(params._replace(kept=Kept()), averaged, stats.weight, 0)
+
+
+def with_new_terms(model: TopicModel, state: State, term_counts: np.ndarray, weight: float) -> State:
+    """Terms that have come up, and that no topic has, are in all topics alike: from nothing EM would not raise them."""
+    is_new = (state.params.pseudo_counts.sum(axis=1) == 0) & (term_counts > 0)
+    if not is_new.any():
+        return state
+    counts = state.stats.counts.copy()
+    counts[is_new] = (term_counts[is_new] / weight / model.n_components)[:, None]
+    stats = replace(state.stats, counts=counts)
+    return state._replace(params=model.m_step(stats, state.params), stats=stats)
 
 
 def stepwise(model: TopicModel, state: State, batch: Documents, executor: Executor) -> State:

@@ -56,7 +56,7 @@ class Starts:
         wide = self._model.widened(n_more)
         result = run_em(wide, self.seeded(number, rng, wide), [self._documents], tol=0, max_iter=WIDE_STEPS)
         counts = merged(result.stats.counts, self._model.n_components, self._given.n_topics)
-        return self._model.params(np.maximum(counts + self._model.eta, 0))
+        return self._model.params(self._model.with_prior(counts))
 
     def given(self) -> TopicModelParams:
         """Topics that are all given, as they are; a term that one has not begins with its prior."""
@@ -75,7 +75,7 @@ class Starts:
         for k, distribution in enumerate(self._given_topics()):
             topics[:, k] = distribution
         topics *= documents.term_counts.sum() / model.n_components / topics.sum(axis=0)
-        return model.params(np.maximum(topics + model.eta, 0))
+        return model.params(model.with_prior(topics))
 
     def _given_topics(self) -> Iterable[np.ndarray]:
         """Those given as such; and for groups of seed words, half these words and half the documents that hold them."""
