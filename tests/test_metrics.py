@@ -9,6 +9,7 @@ from operator import mul
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +22,20 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from emkit.metrics import _cosines, c_v, make_topic_scorer, npmi, topic_diversity, u_mass
+from emkit.metrics import (
+    _cosines,
+    c_v,
+    completion_log_likelihood,
+    completion_perplexity,
+    make_topic_scorer,
+    npmi,
+    topic_diversity,
+    u_mass,
+)
+
+BEFORE_1_8 = pytest.mark.skipif(
+    sklearn.__version__.startswith(("1.6", "1.7")), reason="scikit-learn < 1.8: its Pipeline and routing refuse this"
+)
 
 COHERENCES = [npmi, u_mass, c_v]
 
@@ -454,6 +468,7 @@ def test_a_pipeline_reads_texts():
     assert make_topic_scorer("topic_diversity", n_words=4)(pipeline, None) == 1
 
 
+@BEFORE_1_8
 def test_a_pipeline_may_start_with_a_step_that_needs_no_fit():
     hashing = HashingVectorizer(n_features=64, alternate_sign=False, norm=None)
     pipeline = make_pipeline(hashing, LatentDirichletAllocation(2, random_state=0)).fit(TEXTS)
@@ -488,7 +503,7 @@ def test_grid_search_over_a_pipeline_of_texts(n_jobs, reference):
         assert_allclose(search.cv_results_[f"split0_test_{name}"][1], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("routing", [False, pytest.param(True, marks=BEFORE_1_8)])
 def test_cross_val_score(routing):
     with config_context(enable_metadata_routing=routing):
         model = LatentDirichletAllocation(2, random_state=0)
@@ -550,3 +565,38 @@ def test_topics_of_a_corpus_are_more_coherent_than_mixed_ones():
     )
     for measure in COHERENCES:
         assert measure(pure, counts, n_words=4).min() > measure(mixed, counts, n_words=4).max()
+
+
+# --- completion: the figures themselves are held to an oracle in test_topic_model_oracle.py ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"doc_topic_prior": -0.1}, r"doc_topic_prior must be .* -0\.1"),
+        ({"doc_topic_prior": [0.1, 0.2, 0.3]}, r"doc_topic_prior must be .* array of 2"),
+        ({"doc_topic_prior": np.nan}, r"doc_topic_prior must be .* nan"),
+        ({"topic_word": [[0.0, 0.0], [0.5, 0.5]]}, "topic_word must have a positive number in each row"),
+        ({"topic_word": [[-1.0, 2.0], [0.5, 0.5]]}, "topic_word"),
+        ({"X": [[1, 2, 3]]}, "X has 3 columns, but topic_word has 2"),
+        ({"X": [[-1, 2]]}, "X"),
+        ({"X": [[np.inf, 2]]}, "X"),
+    ],
+)
+@pytest.mark.parametrize("function", [completion_log_likelihood, completion_perplexity])
+def test_completion_refuses(function, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        function(**{"topic_word": [[0.5, 0.5], [0.1, 0.9]], "X": [[2, 2]], **arguments})
+
+
+def test_perplexity_needs_second_halves():
+    topic_word = [[0.5, 0.5], [0.1, 0.9]]
+    assert_array_equal(completion_log_likelihood(topic_word, [[1, 0], [0, 0]]), 0)
+    with pytest.raises(ValueError, match="no document with two tokens"):
+        completion_perplexity(topic_word, [[1, 0], [0, 0]])
+
+
+def test_perplexity_counts_a_document_by_its_weight():
+    topic_word, X = [[0.5, 0.5], [0.1, 0.9]], csr_array([[2, 2], [1, 7], [4, 0]])
+    weighted = completion_perplexity(topic_word, X, sample_weight=[1, 3, 0])
+    assert weighted == pytest.approx(completion_perplexity(topic_word, X[[0, 1, 1, 1]]), rel=1e-12)
