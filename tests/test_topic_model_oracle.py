@@ -16,6 +16,7 @@ from emkit.metrics import completion_log_likelihood, completion_perplexity
 from emkit.online import learning_rate
 from emkit.testing import check_em_model
 from emkit.topic_model.documents import documents_of
+from emkit.topic_model.fitting import PILOT_ROUNDS
 from emkit.topic_model.methods import METHODS, Sweeps
 from emkit.topic_model.model import TopicModel
 from emkit.topic_model.priors import N_ROUNDS, even_prior, learned_alpha, learned_eta, uneven_prior
@@ -320,7 +321,7 @@ def test_priors_reach_the_highest_evidence(alpha):
     assert_allclose(uneven_prior(counts, weight, best), best, rtol=1e-4)  # a fixed point
     assert even_prior(counts.T, even) == pytest.approx(even, rel=1e-4)
     found, one = np.full(3, 1 / 3), 1 / 3
-    for _ in range(N_ROUNDS):  # as often as it is called, with new counts each time
+    for _ in range(PILOT_ROUNDS * N_ROUNDS):  # as often as it is called, with new counts each time
         found, one = uneven_prior(counts, weight, found), even_prior(counts.T, one)
     assert_allclose(found, best, rtol=0.02)
     assert one == pytest.approx(even, rel=0.02)

@@ -19,7 +19,8 @@ from .methods import METHODS, Sweeps
 
 N_STEPS = 20
 LOWEST, HIGHEST = 1e-4, 1e3
-N_ROUNDS = 5
+NOTHING = 1e-6  # tokens
+N_ROUNDS = 2
 SWEEPS = Sweeps(30, 1e-2)
 ENOUGH = 1e-3  # relative change at which the fixed point is reached
 
@@ -69,8 +70,9 @@ def uneven_prior(counts: np.ndarray, weight: np.ndarray, alpha: np.ndarray) -> n
 def even_prior(counts: np.ndarray, eta: float) -> float:
     """Of the terms in topics, one number, from expected counts (V, K)."""
     n_terms, totals, eta = len(counts), counts.sum(axis=0), max(eta, LOWEST)
+    present = counts[counts > NOTHING]  # the others would add nothing to the sum, and are most
     for _ in range(N_STEPS):
-        rise = (psi(counts + eta) - psi(eta)).sum()
+        rise = (psi(present + eta) - psi(eta)).sum()
         whole = n_terms * (psi(totals + n_terms * eta) - psi(n_terms * eta)).sum()
         new = float(np.clip(eta * rise / max(whole, 1e-300), LOWEST, HIGHEST))
         eta, before = new, eta
