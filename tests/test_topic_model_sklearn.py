@@ -46,6 +46,9 @@ needs_callbacks = pytest.mark.skipif(
     ]
 )
 def test_common_checks(estimator, check):
+    name = getattr(check, "func", check).__name__
+    if estimator.early_stopping and "sample_weight_equivalence" in name:
+        pytest.skip("documents are held out at random, so that order and repetition decide which")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.SkipTestWarning)
         check(estimator)
