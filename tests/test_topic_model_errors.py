@@ -352,6 +352,7 @@ OPTIONS = [{}, {"n_components": 1}, {"max_iter": 0}, {"batch_size": 2}, {"backgr
     ("method", "options"), [pair for pair in product(METHODS, OPTIONS) if pair != ("cvb0", OPTIONS[-1])]
 )
 @pytest.mark.parametrize("name", ODD)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # such tables may take long
 def test_odd_tables(name, method, options, request):
     if (name, method) == ("1e-12 in single", "vb") and options != {"n_components": 1}:
         reason = "the weights of all topics in a document underflow: the objective is minus infinity"

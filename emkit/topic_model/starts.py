@@ -27,11 +27,11 @@ from .merging import merged
 from .model import TopicModel, TopicModelParams
 from .options import Given
 
-NEIGHBOURS = (20, 5, 1)  # documents of a topic, in turn; the fewer, the sharper the topics
+NEIGHBOURS = (5, 20)  # documents of a topic, in turn; the fewer, the sharper the topics
 BACKGROUND = 0.3  # share of a topic that is as in the whole corpus
 UNEVENNESS = 0.1  # of the weights of terms at random, so that no two topics are the same
 N_CANDIDATES = 4
-SURPLUS = 0.5  # topics beyond those asked for, as a share of them
+SURPLUS = 0.7  # topics beyond those asked for, as a share of them
 WIDE_STEPS = 30  # of EM with the surplus
 
 
@@ -50,7 +50,7 @@ class Starts:
     def draw(self, number: int, rng: np.random.Generator) -> TopicModelParams:
         """Start `number`, from 0: more topics than are asked for, some steps of EM, and those alike merged."""
         n_free = self._model.n_components - self._given.n_topics
-        n_more = int(np.ceil(SURPLUS * n_free)) if n_free > 1 else 0
+        n_more = int(SURPLUS * n_free)
         if n_more == 0:
             return self.seeded(number, rng)
         wide = self._model.widened(n_more)

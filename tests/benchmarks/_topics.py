@@ -17,10 +17,9 @@ PRIORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of documents, at folding in: of ea
 # each library's schedule: what is run on between two evaluations, or (emkit, scikit-learn, gensim) whole fits
 SCHEDULES = {
     "emkit": [
+        {"n_init": 1, "max_iter": 1, "learn_priors": False},
         {"n_init": 1, "max_iter": 1},
-        {"n_init": 1, "max_iter": 5},
         {"n_init": 1, "max_iter": 20},
-        {"max_iter": 5},
         {"max_iter": 20},
         {},
     ],
