@@ -53,8 +53,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     max_iter : int, default=1000
         Largest number of EM updates (M-steps) of a start, mini-batches apart.
     n_init : "auto" or int, default="auto"
-        "auto": four short starts, the best of which is continued. A number: that many starts, the best kept. Starts are
-        compared on at most 2,000 documents.
+        "auto": four short starts, compared on at most 2,000 documents; the best is continued, the best two if there are
+        more. A number: that many starts, the best kept.
     batch_size : int or None, default=None
         Documents of a mini-batch. None: from 2,000 documents on, two passes of about 20 to 50 mini-batches, then steps
         on all documents; below, only these. A number asks for mini-batches always.

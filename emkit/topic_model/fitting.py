@@ -32,11 +32,13 @@ FINALISTS, FINAL_STEPS = 2, 30
 PILOT_ROUNDS, PILOT_STEPS = 3, 10
 
 
-def plan_of(n_starts: int | None, settings: Settings) -> Plan:
-    """Of some short starts, the best two are run on, and then the best (None); or all of a number of starts."""
+def plan_of(n_starts: int | None, settings: Settings, *, sample_is_all: bool) -> Plan:
+    """Of some short starts the best are run on (None), and one goes to the end; two where a sample may mislead. Or all
+    of a number of starts."""
     heats = ((SHORT_STARTS, SHORT_STEPS), (FINALISTS, FINAL_STEPS)) if n_starts is None else ((n_starts, FINAL_STEPS),)
     limited = tuple(Heat(n, settings.tol, min(steps, settings.max_iter), False) for n, steps in heats)
-    return Plan(limited, only_best=n_starts is None, n_finalists=n_starts or 1)
+    only_best = n_starts is None and sample_is_all
+    return Plan(limited, only_best, n_finalists=FINALISTS if n_starts is None else n_starts)
 
 
 def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weight: Any) -> None:
@@ -57,7 +59,7 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
         stopper.model = model
     search = estimator._search(
         *(problem, check_n_init(estimator.n_init), rng, owner, partial(published, model), start),
-        plan=plan_of,
+        plan=partial(plan_of, sample_is_all=summary.n_documents < FEW and isinstance(corpus, list)),
         also_watch=stopper,
     )
     if stopper is not None:
