@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from ..chunks import CHUNK_ROWS
 
-N_CHUNKS = 8
+N_CHUNKS = 4
 ENTRIES_PER_TERM = 10  # in a chunk at least; below it, the work is in adding the topics' counts up
 
 
