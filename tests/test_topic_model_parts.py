@@ -141,7 +141,7 @@ def test_one_chunk_joined_is_not_copied():
 
 @pytest.mark.parametrize(
     ("n", "n_terms", "n_chunks"),
-    [(1, 3, 1), (20, 5, 2), (20, 1, 2), (79, 1, 7), (80, 1, 8), (500, 1, 8), (3 * N_CHUNKS * CHUNK_ROWS, 1, 24)],
+    [(1, 3, 1), (20, 5, 2), (20, 1, 2), (39, 1, 3), (40, 1, 4), (500, 1, 4), (3 * N_CHUNKS * CHUNK_ROWS, 1, 12)],
 )
 def test_number_of_chunks(n, n_terms, n_chunks):
     """By the number of entries for each term, but no more than 10,000 documents in each."""
