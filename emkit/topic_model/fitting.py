@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,16 @@ import numpy as np
 from .._blas import one_blas_thread
 from .._validation import check_n_init
 from ..engine import Step, run_em
-from ..online import OnlineState
 from ..restarts import Heat, Plan, Search, Settings, executor_for
 from .completion import complete_documents, shares_of
-from .documents import Documents, Kept, as_chunks, joined
+from .documents import Documents, as_chunks, joined
 from .methods import METHODS, Method, Sweeps, Topics
 from .model import TopicModel, TopicModelParams
 from .options import Given, Summary, check_params, make_model, read_given, summarise
 from .priors import learned_alpha, learned_eta
-from .problem import Result, TopicProblem
+from .problem import TopicProblem
 from .reading import FEW, Corpus, random_documents, read_corpus
-from .schedule import State, batches_for, stepwise, with_new_terms
+from .schedule import State, batches_for, in_order, state_of, stepwise, with_new_terms
 
 if TYPE_CHECKING:
     from .estimator import EMTopicModel
@@ -54,7 +53,7 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
     given = read_given(estimator, len(summary.term_counts))
     problem = _problem(estimator, corpus, summary, given, rng)
     model = problem.model
-    start = _only_start(owner, problem, rng)
+    start = _only_start(owner, problem, len(summary.term_counts))
     if stopper is not None:
         stopper.model = model
     search = estimator._search(
@@ -64,7 +63,8 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
     )
     if stopper is not None:
         search = stopper.best_of(search, problem)
-    _publish(estimator, model, averaged(search.best.result), summary.n_tokens)
+    best = search.best.result
+    _publish(estimator, model, state_of(best.params, best.stats, best.n_iter), summary.n_tokens)
     estimator._record(search, model)
 
 
@@ -105,11 +105,11 @@ def _pilot(problem: TopicProblem, learns_alpha: bool, learns_eta: bool, rng: np.
     return model
 
 
-def _only_start(owner: EMTopicModel, problem: TopicProblem, rng: np.random.Generator) -> TopicModelParams | None:
+def _only_start(owner: EMTopicModel, problem: TopicProblem, n_terms: int) -> TopicModelParams | None:
     """Where the previous fit ended, if that is continued, or topics that are all given; else None."""
     model = problem.model
     if owner.warm_start and hasattr(owner, "components_"):
-        check_continues(owner, "warm_start=True", problem.starts.n_terms)
+        check_continues(owner, "warm_start=True", n_terms)
         alpha = owner.doc_topic_prior_.astype(np.float64)
         return model.params(np.ascontiguousarray(owner.components_.T, dtype=np.float64), alpha)
     n_given = 0 if problem.given.components is None else len(problem.given.components)
@@ -185,7 +185,7 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
     model, state = owner._online
     n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
     with executor_for(estimator.n_jobs) as executor, one_blas_thread():
-        for batch in _in_batches(corpus, estimator.batch_size):
+        for batch in in_order(corpus, estimator.batch_size):
             weight = float(batch.weight.sum(dtype=np.float64))
             model = replace(model, n_documents=state.weight + weight)
             state = stepwise(model, with_new_terms(model, state, batch.term_counts, weight), batch, executor)
@@ -196,13 +196,6 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
     estimator.n_parameters_ = model.n_free(state.params)
 
 
-def _in_batches(corpus: Corpus, batch_size: int | None) -> Iterable[Documents]:
-    for chunk in corpus:
-        size = batch_size or len(chunk)
-        for start in range(0, len(chunk), size):
-            yield chunk.take(np.arange(start, min(start + size, len(chunk))))
-
-
 def check_continues(owner: EMTopicModel, what: str, n_terms: int) -> None:
     """ValueError if `what` would continue a fit of another size or method."""
     fitted = (*owner.components_.shape, owner._fitted_type)
@@ -211,13 +204,6 @@ def check_continues(owner: EMTopicModel, what: str, n_terms: int) -> None:
             f"{what} continues a fit with n_components={fitted[0]}, {fitted[1]} features and method={fitted[2]!r}, "
             f"but now n_components={owner.n_components}, method={owner.method!r} and X has {n_terms} features"
         )
-
-
-def averaged(result: Result) -> State:
-    """Where `partial_fit` goes on."""
-    weight = result.stats.weight
-    stats = replace(result.stats, kept=Kept()) * (1 / weight)
-    return OnlineState(result.params._replace(kept=Kept()), stats, weight, result.n_iter)
 
 
 def published(model: TopicModel, params: TopicModelParams) -> dict[str, Any]:
@@ -234,9 +220,8 @@ def _published_prior(model: TopicModel) -> float | np.ndarray:
     """A number, one for each term, or one for each topic and term, as it was given."""
     if model.eta.size == 1:
         return float(model.eta.item())
-    return (
-        model.eta.T.squeeze(axis=0).astype(model.dtype) if model.eta.shape[1] == 1 else model.eta.T.astype(model.dtype)
-    )
+    prior = model.eta.T.astype(model.dtype)
+    return prior[0] if model.eta.shape[1] == 1 else prior
 
 
 def _publish(estimator: EMTopicModel, model: TopicModel, state: State, n_tokens: float) -> None:

@@ -55,7 +55,7 @@ def run_stepwise(
 ) -> TopicModelParams:
     """Some passes over all documents from parameters of a sample, whose documents count as seen."""
     model = replace(model, n_documents=batches.total)
-    state = first_state(model, params, sample, executor)
+    state = state_of(params, executor.sum(partial(model.e_step, params), sample))
     state = with_new_terms(model, state, batches.term_counts, batches.total)
     for _ in range(batches.n_passes):
         for batch in _in_batches(source, batches.size, rng):
@@ -63,11 +63,10 @@ def run_stepwise(
     return state.params
 
 
-def first_state(model: TopicModel, params: TopicModelParams, chunks: Iterable[Documents], executor: Executor) -> State:
-    """Parameters with the averaged statistics of the documents that they come from."""
-    stats = executor.sum(partial(model.e_step, params), chunks)
+def state_of(params: TopicModelParams, stats: TopicModelStats, n_steps: int = 0) -> State:
+    """Parameters with the averaged statistics of the documents that they come from; nothing is kept of these."""
     averaged = replace(stats, kept=Kept()) * (1 / stats.weight)
-    return OnlineState(params._replace(kept=Kept()), averaged, stats.weight, 0)
+    return OnlineState(params._replace(kept=Kept()), averaged, stats.weight, n_steps)
 
 
 def with_new_terms(model: TopicModel, state: State, term_counts: np.ndarray, weight: float) -> State:
@@ -89,10 +88,15 @@ def stepwise(model: TopicModel, state: State, batch: Documents, executor: Execut
 
 def _in_batches(source: Iterable[Documents], size: int, rng: np.random.Generator) -> Iterator[Documents]:
     """In a random order if the documents are in memory; those read block by block come as they are."""
-    if isinstance(source, list):
-        whole = joined(source)
-        order = rng.permutation(len(whole))
-        yield from (whole.take(order[start : start + size]) for start in range(0, len(order), size))
+    if not isinstance(source, list):
+        yield from in_order(source, size)
         return
+    whole = joined(source)
+    order = rng.permutation(len(whole))
+    yield from (whole.take(order[start : start + size]) for start in range(0, len(order), size))
+
+
+def in_order(source: Iterable[Documents], size: int | None) -> Iterator[Documents]:
+    """Batches of at most `size` documents of a chunk; None takes the chunks whole."""
     for chunk in source:
-        yield from split(chunk.table, chunk.weight, size)
+        yield from split(chunk.table, chunk.weight, size or len(chunk))

@@ -43,10 +43,6 @@ class Starts:
         self._given = given or Given()
         self._documents = replace(_in_own_order(joined(chunks)), place=0)
 
-    @property
-    def n_terms(self) -> int:
-        return self._documents.n_terms
-
     def draw(self, number: int, rng: np.random.Generator) -> TopicModelParams:
         """Start `number`, from 0: more topics than are asked for, some steps of EM, and those alike merged."""
         n_free = self._model.n_components - self._given.n_topics
