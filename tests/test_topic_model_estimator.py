@@ -392,3 +392,13 @@ class TestStops:
     @pytest.mark.parametrize("method", METHODS)
     def test_early_stopping_stops(self, method):
         assert fitted(method=method, early_stopping=True, tol=0, n_init=1).n_iter_ < 1000
+
+
+@pytest.mark.parametrize("options", [{}, {"seed_words": {"one": [0, 1]}}])
+def test_a_continued_fit_keeps_the_priors_that_were_learned(options):
+    model = fitted(warm_start=True, **options)
+    alpha, eta, objective = model.doc_topic_prior_, model.topic_word_prior_, model.objective_
+    model.set_params(random_state=7).fit(X)
+    assert_array_equal(model.doc_topic_prior_, alpha)
+    assert_array_equal(model.topic_word_prior_, eta)
+    assert model.objective_ >= objective - 0.01 * len(X)  # documents begin anew; tol is 0.01 for each

@@ -52,8 +52,15 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
     summary = summarise(corpus, estimator.n_components)
     given = read_given(estimator, len(summary.term_counts))
     problem = _problem(estimator, corpus, summary, given, rng)
+    start: TopicModelParams | None
+    if owner.warm_start and hasattr(owner, "components_"):
+        check_continues(owner, "warm_start=True", len(summary.term_counts))
+        problem = replace(problem, model=_with_former_priors(owner, problem.model))
+        start = problem.model.params(np.ascontiguousarray(owner.components_.T, dtype=np.float64))
+    else:
+        problem = _with_learned_priors(estimator, problem, rng)
+        start = problem.starts.given() if given.are_all(estimator.n_components) else None
     model = problem.model
-    start = _only_start(owner, problem, len(summary.term_counts))
     if stopper is not None:
         stopper.model = model
     search = estimator._search(
@@ -71,15 +78,27 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
 def _problem(
     estimator: EMTopicModel, corpus: Corpus, summary: Summary, given: Given, rng: np.random.Generator
 ) -> TopicProblem:
-    """With priors learned, if they are to be. A small corpus is its own sample; mini-batches are for large ones, or
-    where they are asked for."""
+    """With the priors as given. A small corpus is its own sample; mini-batches are for large ones, or where they are
+    asked for."""
     is_large = summary.n_documents >= FEW or not isinstance(corpus, list)
     sample = random_documents(corpus, FEW, rng) if is_large else list(corpus)
     batches = None
     if (is_large or estimator.batch_size is not None) and estimator.max_iter > 0:
         batches = batches_for(summary.n_documents, summary.weight, summary.term_counts, estimator.batch_size)
     model = replace(make_model(estimator, summary, given), documents_stay=isinstance(corpus, list))
-    problem = TopicProblem(model, corpus, sample, given, batches)
+    return TopicProblem(model, corpus, sample, given, batches)
+
+
+def _with_former_priors(owner: EMTopicModel, model: TopicModel) -> TopicModel:
+    """The priors of the fit that is continued: learned ones are not learned again."""
+    model = replace(model, alpha=owner.doc_topic_prior_.astype(np.float64))
+    if owner.learn_priors and hasattr(owner, "_online"):
+        model = replace(model, eta=owner._online[0].eta)
+    return model
+
+
+def _with_learned_priors(estimator: EMTopicModel, problem: TopicProblem, rng: np.random.Generator) -> TopicProblem:
+    """With even priors learned, if they are to be."""
     if not estimator.learn_priors or not problem.model.method.has_priors:
         return problem
     learns_alpha = estimator.learn_priors in (True, "doc_topic")
@@ -103,17 +122,6 @@ def _pilot(problem: TopicProblem, learns_alpha: bool, learns_eta: bool, rng: np.
             model = replace(model, eta=model.eta + (new - base))  # what seed words have more stays
         params = result.params._replace(alpha=model.alpha)
     return model
-
-
-def _only_start(owner: EMTopicModel, problem: TopicProblem, n_terms: int) -> TopicModelParams | None:
-    """Where the previous fit ended, if that is continued, or topics that are all given; else None."""
-    model = problem.model
-    if owner.warm_start and hasattr(owner, "components_"):
-        check_continues(owner, "warm_start=True", n_terms)
-        alpha = owner.doc_topic_prior_.astype(np.float64)
-        return model.params(np.ascontiguousarray(owner.components_.T, dtype=np.float64), alpha)
-    n_given = 0 if problem.given.components is None else len(problem.given.components)
-    return problem.starts.given() if n_given == model.n_components else None
 
 
 def _hold_out(corpus: Corpus, fraction: float, rng: np.random.Generator) -> tuple[Corpus, Documents]:

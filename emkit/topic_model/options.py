@@ -47,6 +47,10 @@ class Given:
     def n_topics(self) -> int:
         return (0 if self.components is None else len(self.components)) + len(self.words) + self.background
 
+    def are_all(self, n_components: int) -> bool:
+        """Whether each topic has a start of its own, so that nothing is left to chance."""
+        return self.components is not None and len(self.components) == n_components
+
 
 def summarise(chunks: Iterable[Documents], n_components: int) -> Summary:
     """One pass. ValueError for a corpus from which no topics can be learned."""
