@@ -1,0 +1,114 @@
+"""Where the columns of a table lie among the coordinates of a model, and rows of the one as rows of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from .rows import Factors, IncompleteRows
+from .scales import Dummies, Scale
+
+
+class CellPrior(NamedTuple):
+    """What is believed of missing cells: means and standard deviations as codes, (n, p); NaN for no belief."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The scales of the columns, one after the other."""
+
+    scales: tuple[Scale, ...]
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """The first coordinate of each column, (p,); that of a column of cells or numbers is its only one."""
+        sizes = [scale.n_coordinates for scale in self.scales]
+        return np.cumsum([0, *sizes[:-1]]).astype(np.intp)
+
+    @property
+    def n_coordinates(self) -> int:
+        return sum(scale.n_coordinates for scale in self.scales)
+
+    def coordinates(self, column: int) -> slice:
+        start = int(self.first[column])
+        return slice(start, start + self.scales[column].n_coordinates)
+
+    @property
+    def nominal(self) -> list[int]:
+        return [j for j, scale in enumerate(self.scales) if isinstance(scale, Dummies)]
+
+    @property
+    def has_cells(self) -> bool:
+        return not all(scale.is_exact for scale in self.scales)
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """Mean of each coordinate if columns were complete, (d,)."""
+        mean = np.zeros(self.n_coordinates)
+        for j in self.nominal:
+            mean[self.coordinates(j)] = self.scales[j].location  # type: ignore[union-attr]
+        return mean
+
+    @cached_property
+    def prior(self) -> np.ndarray:
+        """Covariance of the coordinates if columns were independent, (d, d)."""
+        covariance = np.eye(self.n_coordinates)
+        for j in self.nominal:
+            block = self.coordinates(j)
+            covariance[block, block] = self.scales[j].covariance  # type: ignore[union-attr]
+        return covariance
+
+    @property
+    def n_unidentified(self) -> int:
+        """A column of two cells tells the ratio of mean and standard deviation alone, one of a single cell nothing."""
+        few = [max(3 - scale.n_levels, 0) for scale in self.scales if not scale.is_exact]
+        return int(sum(few))
+
+    def rows(self, codes: np.ndarray, weight: np.ndarray, prior: CellPrior | None = None) -> IncompleteRows:
+        """Codes (n, p) as rows of the model."""
+        n, d = len(codes), self.n_coordinates
+        values, exact = np.zeros((n, d)), np.zeros((n, d), dtype=np.uint8)
+        factors = self._no_factors(n, d) if self.has_cells or prior is not None else None
+        for j, scale in enumerate(self.scales):
+            known, block = ~np.isnan(codes[:, j]), self.coordinates(j)
+            if scale.is_exact:
+                z = scale.to_latent(codes[known, j])  # type: ignore[union-attr]
+                values[known, block] = z if z.ndim == 2 else z[:, None]
+                exact[known, block] = 1
+            else:
+                bounds = scale.bounds(codes[known, j])  # type: ignore[union-attr]
+                factors.lower[known, block.start], factors.upper[known, block.start] = bounds  # type: ignore[union-attr]
+        if prior is not None:
+            self._add_prior(factors, codes, prior)
+        return IncompleteRows(values, exact, np.ascontiguousarray(weight, np.float64), factors)
+
+    @staticmethod
+    def _no_factors(n: int, d: int) -> Factors:
+        return Factors(np.full((n, d), np.nan), np.full((n, d), np.nan), np.zeros((n, d)), np.zeros((n, d)))
+
+    def _add_prior(self, factors: Factors | None, codes: np.ndarray, prior: CellPrior) -> None:
+        assert factors is not None
+        for j, scale in enumerate(self.scales):
+            if not scale.is_exact or isinstance(scale, Dummies):
+                continue  # the caller has refused beliefs about these
+            held = np.isnan(codes[:, j]) & ~np.isnan(prior.mean[:, j])
+            mean, sd = prior.mean[held, j], prior.sd[held, j]
+            tau = 1 / (sd * scale.slope(mean)) ** 2
+            factors.tau[held, self.first[j]] = tau
+            factors.nu[held, self.first[j]] = tau * scale.to_latent(mean)
+
+
+def make_layout(columns: Sequence, codes: np.ndarray, weight: np.ndarray, make_scale) -> Layout:
+    """Scales from the known codes of each column, which has at least one."""
+    scales = []
+    for j, column in enumerate(columns):
+        known = ~np.isnan(codes[:, j])
+        scales.append(make_scale(column, codes[known, j], weight[known]))
+    return Layout(tuple(scales))
