@@ -4,6 +4,17 @@ from ._estimator import DegenerateSolutionWarning
 from .engine import ObjectiveFellWarning
 from .gaussian_mixture import EMGaussianMixture
 from .hidden_markov import EMHiddenMarkov
+from .imputer import EMImputer
+from .pooling import PooledEstimate, pool
 from .topic_model import EMTopicModel
 
-__all__ = ["DegenerateSolutionWarning", "EMGaussianMixture", "EMHiddenMarkov", "EMTopicModel", "ObjectiveFellWarning"]
+__all__ = [
+    "DegenerateSolutionWarning",
+    "EMGaussianMixture",
+    "EMHiddenMarkov",
+    "EMImputer",
+    "EMTopicModel",
+    "ObjectiveFellWarning",
+    "PooledEstimate",
+    "pool",
+]

@@ -35,15 +35,18 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
     """Restarts, acceleration, callbacks, history and pickling for every estimator."""
 
     def _check_shared_params(self) -> None:
-        check_integer("n_components", self.n_components, 1)
+        self._check_n_components()
         check_number("tol", self.tol, 0)
         check_integer("max_iter", self.max_iter, 0)
         check_n_init(self.n_init)
         check_choice("accelerate", self.accelerate, ACCELERATE)
         check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
-        check_choice("warm_start", self.warm_start, (True, False))
+        check_choice("warm_start", getattr(self, "warm_start", False), (True, False))
         if self.n_jobs is not None and (check_integer("n_jobs", self.n_jobs, -sys.maxsize) == 0):
             raise ValueError("n_jobs must be None, a positive number of jobs, or negative (-1: all processors), got 0")
+
+    def _check_n_components(self) -> None:
+        check_integer("n_components", self.n_components, 1)
 
     def _random_generator(self) -> np.random.Generator:
         """From `random_state`: the same generator for the same integer, and one draw from a RandomState."""
@@ -210,5 +213,5 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
 def _fitted_names(estimator: Any) -> list[str]:
     """Attributes that a fit sets: those that end with an underscore, and what it keeps for a later call."""
-    kept = ("_online", "_earlier", "_fitted_type")
+    kept = ("_online", "_earlier", "_fitted_type", "_state")
     return [name for name in vars(estimator) if (name.endswith("_") and name[0] != "_") or name in kept]

@@ -41,6 +41,30 @@ def careful_seeds(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Gene
     return seeds
 
 
+KMEANS_STEPS = 10  # a start needs no more: EM goes on from there
+
+
+def partition(z: np.ndarray, weight: np.ndarray, k: int, method: str, rng: np.random.Generator) -> np.ndarray:
+    """A part for each row (n,), by the nearest of k seeds; NaN is a missing value.
+
+    Seeds are careful ones ("k-means++"), random rows ("rows"), or the means of parts after some steps ("kmeans").
+    """
+    order = np.lexsort(z.T[::-1])
+    sorted_z, sorted_weight = z[order], weight[order]
+    means = (distinct_rows if method == "rows" else careful_seeds)(sorted_z, sorted_weight, k, rng)
+    for _ in range(KMEANS_STEPS if method == "kmeans" else 0):
+        means = _centroids(sorted_z, sorted_weight, squared_distances(sorted_z, means).argmin(axis=1), means)
+    return squared_distances(z, means).argmin(axis=1)
+
+
+def _centroids(z: np.ndarray, weight: np.ndarray, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Weighted means of parts over what is observed; those of empty parts stay."""
+    share = (labels == np.arange(len(before))[:, None]) * weight
+    observed = ~np.isnan(z)
+    total = share @ observed
+    return np.where(total > 0, (share @ np.where(observed, z, 0.0)) / np.where(total > 0, total, 1.0), before)
+
+
 def squared_distances(z: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Of rows (n, d) from points (m, d), over the observed features, scaled up to all; (n, m)."""
     square = cdist(z, points, "sqeuclidean")

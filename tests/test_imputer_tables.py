@@ -176,7 +176,7 @@ def test_counts_are_rounded_and_clipped_to_the_dtype():
 def test_an_integer_column_that_is_continuous_is_written_as_floats():
     frame = pd.DataFrame({"a": pd.array([1, 2, None], dtype="Int64"), "b": [1, 2, 3], "c": [True, False, True]})
     filled = fill(frame, 0.5, columns="continuous")
-    assert filled.dtypes.astype(str).tolist() == ["Float64", "float64", "float64"]
+    assert filled.dtypes.astype(str).tolist() == ["float64", "float64", "float64"]
     assert filled["a"].tolist() == [1, 2, 0.5]
     filled = fill(pl.DataFrame({"a": [1, None]}), 0.5, columns="continuous")
     assert filled.schema == {"a": pl.Float64}

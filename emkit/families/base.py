@@ -97,6 +97,10 @@ class Family(ABC):
     def m_step(self, moments: tuple[Any, ...], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
         """Parameters that maximise the expected log-likelihood; a component without rows stays as it was."""
 
+    def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:
+        """Statistics taken under `params`, as if under `new_params`; the same unless they are about a mean."""
+        return moments
+
     @abstractmethod
     def start(self, rows: Rows, resp: np.ndarray) -> Any:
         """Parameters from responsibilities (n, k), sample weights included, where there are none yet."""

@@ -156,9 +156,9 @@ class GaussianFamily(Family):
             return params._replace(means=self._rounded(means))
         return self.params(means, self.covariance.estimate(scatter, counts, params.covariances))
 
-    def recentre(self, moments: Moments, params: GaussianParams, new: GaussianParams) -> Moments:
-        """The same moments, taken about the means of `new`."""
-        shift = new.means - params.means
+    def recentre(self, moments: Any, params: GaussianParams, new_params: GaussianParams) -> Moments:
+        """The same moments, taken about the means of `new_params`."""
+        shift = new_params.means - params.means
         counts, sums, scatter = moments
         centroid = sums / np.where(counts > 0, counts, 1)[:, None]
         scatter = self.covariance.scatter_about(scatter, counts, centroid)

@@ -134,6 +134,11 @@ class MixedFamily(Family):
             family.m_step(sums, own, fixed) for (family, own), sums in zip(self._with(params), moments, strict=True)
         )
 
+    def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:
+        new = (own for _, own in self._with(new_params))
+        each = zip(moments, self._with(params), new, strict=True)
+        return tuple(Sums(family.recentre(sums, own, later)) for sums, (family, own), later in each)
+
     def start(self, rows: Rows, resp: np.ndarray) -> Any:
         return tuple(family.start(part, resp) for (_, family), part in zip(self.by_kind, self._each(rows), strict=True))
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..chunks import Rows
-from ..seeding import careful_seeds, distinct_rows, squared_distances
+from ..seeding import partition, squared_distances
 from .chain import shares_of
 from .sequences import Sequences
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .model import HiddenMarkovModel, HiddenMarkovParams
 
 METHODS = ("kmeans", "rows", "segments", "k-means++")
-KMEANS_STEPS = 10
 SURE = 0.9  # share of a row that goes to its own part at a start
 STAYS = (0.0, 0.5, 0.9)  # how much states tend to stay in drawn transition matrices
 
@@ -51,9 +50,7 @@ class Starts:
         self._model = model
         self._data = data
         self._given = given or {}
-        z = model.family.features(data.rows.X)
-        self._order = np.lexsort(z.T[::-1])  # so that a start does not hang on the order of rows
-        self._z = z
+        self._z = model.family.features(data.rows.X)
 
     def draw(self, method: str, rng: np.random.Generator) -> HiddenMarkovParams:
         """A start by one of `METHODS`."""
@@ -109,19 +106,15 @@ class Starts:
 
     def _partition(self, method: str, rng: np.random.Generator) -> np.ndarray:
         """The state of each row, (n,)."""
-        labels = self._segments(rng) if method == "segments" else self._clusters(method, rng)
+        labels = (
+            self._segments(rng)
+            if method == "segments"
+            else partition(self._z, self._data.rows.weight, self._model.family.n_components, method, rng)
+        )
         known = self._data.labels
         if known is None:
             return labels
         return np.where(known >= 0, known, _renamed(labels, known, self._model.family.n_components))
-
-    def _clusters(self, method: str, rng: np.random.Generator) -> np.ndarray:
-        z, weight = self._z[self._order], self._data.rows.weight[self._order]
-        seeds = distinct_rows if method == "rows" else careful_seeds
-        means = seeds(z, weight, self._model.family.n_components, rng)
-        for _ in range(KMEANS_STEPS if method == "kmeans" else 0):
-            means = _centroids(z, weight, squared_distances(z, means).argmin(axis=1), means)
-        return squared_distances(self._z, means).argmin(axis=1)
 
     def _segments(self, rng: np.random.Generator) -> np.ndarray:
         """Stretches of random length, so that each state has several, in a random order of states."""
@@ -144,14 +137,6 @@ class Starts:
         resp = SURE * np.eye(k)[labels] + (1 - SURE) / k
         known = self._data.labels
         return resp if known is None else np.where((known >= 0)[:, None], known[:, None] == np.arange(k), resp)
-
-
-def _centroids(z: np.ndarray, weight: np.ndarray, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Weighted means of parts over what is observed; those of empty parts stay."""
-    share = (labels == np.arange(len(before))[:, None]) * weight
-    observed = ~np.isnan(z)
-    total = share @ observed
-    return np.where(total > 0, (share @ np.where(observed, z, 0.0)) / np.where(total > 0, total, 1.0), before)
 
 
 def _renamed(labels: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:

@@ -1,1 +1,5 @@
-"""Imputation of missing values."""
+"""Tables with missing cells: EMImputer and the models behind it."""
+
+from .estimator import EMImputer
+
+__all__ = ["EMImputer"]

@@ -60,6 +60,10 @@ class GaussianTable:
     def scales(self):
         return self.layout.scales
 
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (d,) and covariance (d, d) of the coordinates."""
+        return self.core.location, self.core.covariance
+
     def log_likelihood(self, codes: np.ndarray) -> np.ndarray:
         """Log density of what is known, (n,): of coordinates, and of cells their probability."""
         return self.core.log_density(self._rows(codes))

@@ -151,7 +151,7 @@ class LatentGaussianModel:
         return self._in_best_units(params) if len(self.free_scale) else params
 
     def _in_best_units(self, params: LatentParams) -> LatentParams:
-        """Rescale coordinates whose unit the likelihood does not know to what the prior likes best ([4]_, section 2)."""
+        """Rescale coordinates whose unit the likelihood does not know as the prior likes best ([4]_, section 2)."""
         factor = np.ones(len(params.mean))
         at = self.free_scale
         factor[at] = np.sqrt(params.precision.diagonal()[at] * self.prior.diagonal()[at])

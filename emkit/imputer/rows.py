@@ -1,4 +1,4 @@
-"""Chunks of incomplete rows, arranged so that the kernels meet rows of one pattern, and patterns of one size, together."""
+"""Chunks of incomplete rows, arranged so that rows of one pattern lie together, and patterns of one size too."""
 
 from __future__ import annotations
 

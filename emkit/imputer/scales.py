@@ -1,8 +1,8 @@
 """Between the codes of a column and the coordinates of a model: one class for each way to stand a column on an axis.
 
-A numeric or ordinal column is one coordinate z. `to_latent` gives z of known codes; a column of `Cells` is known only up
-to an interval, from `bounds`. `from_latent` goes back; it is monotone, so that it takes quantiles to quantiles. `cuts`
-are the points between the levels of an ordinal column, the first -inf and the last inf.
+A numeric or ordinal column is one coordinate z. `to_latent` gives z of known codes; a known code of `Cells` puts z into
+an interval, by `bounds`. `from_latent` goes back; it is monotone, so that it takes quantiles to quantiles. `cuts` are
+the points between the levels of an ordinal column, the first -inf and the last inf.
 """
 
 from __future__ import annotations
@@ -116,7 +116,17 @@ class Dummies:
         return (codes[:, None] == np.arange(1, self.n_levels)).astype(np.float64)
 
 
-Scale = Linear | NormalScores | Cells | Dummies
+@dataclass(frozen=True, eq=False)
+class Symbols:
+    """A column of levels without a coordinate."""
+
+    n_levels: int
+
+    n_coordinates = 0
+    is_exact = True
+
+
+Scale = Linear | NormalScores | Cells | Dummies | Symbols
 
 
 def linear(codes: np.ndarray, weight: np.ndarray, n_levels: int = 0) -> Linear:
@@ -171,3 +181,15 @@ def copula_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale
     if column.is_numeric:
         return normal_scores(codes, weight)
     return (dummies if column.kind == "nominal" else cells)(codes, weight, len(column.levels))
+
+
+def mixture_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
+    """Numbers and numbers of ordered levels as they are, nominal levels as symbols."""
+    if column.kind == "nominal":
+        return Symbols(len(column.levels))
+    return linear(codes, weight, len(column.levels))
+
+
+def class_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
+    """All levels as symbols."""
+    return Symbols(len(column.levels))

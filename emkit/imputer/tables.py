@@ -359,9 +359,7 @@ def _pandas_floats(series: Any, cells: Cells) -> Any:
     """A column of integers, booleans or categories of numbers as floats, with masks if it has them."""
     if not isinstance(cells, Numbers):
         return series.astype(object).map(lambda value: float(value), na_action="ignore").astype(np.float64)
-    if isinstance(series.dtype, np.dtype):
-        return series.astype(np.float64)
-    return series.astype("double[pyarrow]" if hasattr(series.dtype, "pyarrow_dtype") else "Float64")
+    return series.astype(np.float64)
 
 
 def _pandas_dtype(column: Column, cells: Cells, holes: np.ndarray) -> Any:

@@ -1,0 +1,299 @@
+"""The models of a table by name: how each is fitted, and what is left of the fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..chunks import ArraySource
+from ..engine import EMResult
+from ..families.base import Options
+from ..families.mixed import ByColumn, MixedFamily, Part
+from ..families.table import FAMILIES
+from ..restarts import Search
+from .columns import Column
+from .factor import FactorCore, FactorModel, FactorParams, pieces
+from .gaussian_table import GaussianTable
+from .latent import FullCore, LatentGaussianModel, LatentParams, SingularTableError, latent_params
+from .layout import Layout, make_layout
+from .mixture_table import ClassModel, ClassParams, ClassProblem, MixtureTable, points
+from .rows import IncompleteRows, arrange, condensed
+from .scales import Linear, Scale, class_scale, copula_scale, exact_scale, mixture_scale
+
+if TYPE_CHECKING:
+    from .estimator import EMImputer
+
+Table = GaussianTable | MixtureTable
+
+LEAST_RIDGE, MOST_RIDGE = 0.005, 0.02  # what "auto" may choose
+FIRST_RIDGE = 1e-6  # with which a singular fit without a ridge is tried again, then ten times as much and so on
+MOST_COLUMNS = 300
+MOST_FLOOR = 1e-3  # under the covariances of components; a wider one would hold components that are no flukes
+SMOOTHING = 0.5  # rows of each level in each component, unless ridge=0
+PATIENCE = 2  # numbers of components without a better BIC after which the search ends
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A table to be fitted: columns that have a value, rows that have weight."""
+
+    columns: tuple[Column, ...]
+    codes: np.ndarray  # (n, p)
+    weight: np.ndarray  # (n,) float64
+
+    @property
+    def total(self) -> float:
+        return float(self.weight.sum())
+
+
+class Recipe(Protocol):
+    """How codes become chunks of a model, and its parameters a table."""
+
+    def chunks(self, codes: np.ndarray, weight: np.ndarray) -> Iterable[Any]: ...
+    def table(self, params: Any) -> Table: ...
+    def per_row(self, model: Any, weight: float) -> Any:
+        """The model for statistics of one row on average, in place of those of the given weight."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentRecipe:
+    layout: Layout
+
+    def chunks(self, codes: np.ndarray, weight: np.ndarray) -> Iterable[IncompleteRows]:
+        """Few rows where there is nothing but exact values."""
+        arranged = arrange(self.layout.rows(codes, weight))
+        return arranged.chunks if self.layout.has_cells else condensed(arranged).chunks
+
+    def table(self, params: LatentParams) -> GaussianTable:
+        return GaussianTable(self.layout, FullCore(params))
+
+    def per_row(self, model: LatentGaussianModel, weight: float) -> LatentGaussianModel:
+        return replace(model, prior_weight=model.prior_weight / weight)
+
+    def model(self, share: float, weight: float) -> LatentGaussianModel:
+        layout = self.layout
+        pairs = [j for j, scale in enumerate(layout.scales) if not scale.is_exact and scale.n_levels == 2]
+        pivots = np.array([layout.scales[j].cuts[1] for j in pairs])  # type: ignore[union-attr]
+        return LatentGaussianModel(
+            layout.prior, share * weight, layout.n_unidentified, layout.has_cells, layout.first[pairs], pivots
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FactorRecipe:
+    layout: Layout
+    n_factors: int
+
+    def chunks(self, codes: np.ndarray, weight: np.ndarray) -> list[IncompleteRows]:
+        return list(pieces(self.layout.rows(codes, weight), self.n_factors))
+
+    def table(self, params: FactorParams) -> GaussianTable:
+        return GaussianTable(self.layout, FactorCore(params))
+
+    def per_row(self, model: FactorModel, weight: float) -> FactorModel:
+        return replace(model, prior_weight=model.prior_weight / weight)
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureRecipe:
+    scales: tuple[Scale, ...]
+    family: MixedFamily
+
+    def chunks(self, codes: np.ndarray, weight: np.ndarray) -> ArraySource:
+        return ArraySource(points(self.scales, codes), weight)
+
+    def table(self, params: ClassParams) -> MixtureTable:
+        parts = self.family.parts(params.parts)
+        tables = parts.get("emissionprob", [])
+        tables = [tables] if isinstance(tables, np.ndarray) else tables
+        k = len(params.weights)
+        means = parts.get("means", np.zeros((k, 0)))
+        covariances = parts.get("covariances", np.zeros((k, 0, 0)))
+        return MixtureTable(self.scales, params.weights, means, covariances, tuple(tables))
+
+    def per_row(self, model: ClassModel, weight: float) -> ClassModel:
+        by_kind = []
+        for columns, family in self.family.by_kind:
+            prior = getattr(family, "concentration", None)
+            rescaled = family if prior is None else replace(family, concentration=1 + (prior - 1) / weight)
+            by_kind.append(Part(columns, rescaled))
+        return ClassModel(replace(self.family, by_kind=tuple(by_kind)))
+
+
+class Fit(NamedTuple):
+    """A fitted table, how it was found, and what `partial_fit` and bootstrap go on from."""
+
+    table: Table
+    recipe: Recipe
+    search: Search[Any, Any]
+    model: Any
+    ridge: float
+    n_components: int
+
+    @property
+    def result(self) -> EMResult[Any, Any]:
+        return self.search.best.result
+
+    @property
+    def bic(self) -> float:
+        stats = self.result.stats
+        return -2 * stats.objective + self.model.n_free(self.result.params) * float(np.log(stats.weight))
+
+
+Run = Callable[..., Search[Any, Any]]  # (problem, n_starts, start)
+
+
+def choose(columns: tuple[Column, ...], n_rows: int) -> str:
+    """What ``model="auto"`` stands for."""
+    if all(column.kind == "nominal" or len(column.levels) in (1, 2) for column in columns):
+        return "latent_class"
+    if len(columns) > MOST_COLUMNS or n_rows < 2 * len(columns):
+        return "factor"
+    return "gaussian" if all(column.is_numeric for column in columns) else "copula"
+
+
+def ridge_share(ridge: float | str, n_coordinates: int, weight: float) -> float:
+    """Rows that the prior is worth, as a share of all: "auto" is more where rows are few."""
+    if ridge != "auto":
+        return float(ridge)
+    return float(np.clip(0.4 * n_coordinates / weight, LEAST_RIDGE, MOST_RIDGE))
+
+
+class Single:
+    """A model with one start, and its rows: what :func:`emkit.restarts.run_one` needs of a problem."""
+
+    def __init__(self, model: Any, source: Iterable[Any]) -> None:
+        self.model = model
+        self.source = source
+
+    def flaw(self, result: EMResult[Any, Any]) -> str:
+        return ""
+
+
+def fit_latent(make_scale: Callable[..., Scale], estimator: EMImputer, data: Training, run: Run) -> Fit:
+    recipe = LatentRecipe(make_layout(data.columns, data.codes, data.weight, make_scale))
+    chunks = recipe.chunks(data.codes, data.weight)
+    share = ridge_share(estimator.ridge, recipe.layout.n_coordinates, data.total)
+    for larger in _shares(share):
+        model = recipe.model(larger, data.total)
+        start = latent_params(recipe.layout.start, recipe.layout.prior)
+        try:
+            search = run(Single(model, chunks), 1, start)
+        except SingularTableError:
+            continue
+        if larger > share:
+            warnings.warn(
+                f"the covariance of the columns is singular with ridge={estimator.ridge!r}; {larger:g} is used",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return Fit(recipe.table(search.best.result.params), recipe, search, model, larger, 1)
+    raise SingularTableError
+
+
+def _shares(share: float) -> Iterator[float]:
+    """A ridge, and larger ones."""
+    yield share
+    larger = max(10 * share, FIRST_RIDGE)
+    while larger < 1:
+        yield larger
+        larger *= 10
+
+
+def fit_factor(estimator: EMImputer, data: Training, run: Run) -> Fit:
+    layout = make_layout(data.columns, data.codes, data.weight, exact_scale)
+    share = ridge_share(estimator.ridge, layout.n_coordinates, data.total)
+
+    def fit(q: int) -> Fit:
+        recipe = FactorRecipe(layout, q)
+        model = FactorModel(layout.prior.diagonal().copy(), share * data.total, q)
+        chunks = recipe.chunks(data.codes, data.weight)
+        search = run(Single(model, chunks), 1, model.init_params(chunks, np.random.default_rng(0)))
+        return Fit(recipe.table(search.best.result.params), recipe, search, model, share, q)
+
+    most = max(min(layout.n_coordinates, len(data.codes)) - 1, 1)
+    return _best(estimator.n_components, fit, _ranks(most))
+
+
+def _ranks(most: int) -> Iterator[int]:
+    """1, 2, 3, 4, 6, 8, 12, 16, ..."""
+    yield 1
+    power = 2
+    while power <= most:
+        yield power
+        if power + power // 2 <= most:
+            yield power + power // 2
+        power *= 2
+
+
+def fit_mixture(make_scale: Callable[..., Scale], estimator: EMImputer, data: Training, run: Run) -> Fit:
+    known = ~np.isnan(data.codes)
+    scales = tuple(
+        make_scale(column, data.codes[known[:, j], j], data.weight[known[:, j]])
+        for j, column in enumerate(data.columns)
+    )
+    X = points(scales, data.codes)
+    share = ridge_share(estimator.ridge, len(scales), data.total)
+    kinds = tuple("gaussian" if scale.n_coordinates else "categorical" for scale in scales)
+    prior = 1.0 + SMOOTHING * (share > 0)
+    options = Options(
+        reg_covar=min(share, MOST_FLOOR), n_symbols=[s.n_levels or 1 for s in scales], emissionprob_prior=prior
+    )
+    rng = estimator._random_generator()
+
+    def fit(k: int) -> Fit:
+        recipe = MixtureRecipe(scales, ByColumn(kinds, FAMILIES).for_data(k, options, X, data.weight))
+        model = ClassModel(recipe.family)
+        problem = ClassProblem(model, X, data.weight, rng)
+        start = problem.draw(0, rng) if k == 1 else None
+        search = run(problem, estimator._n_starts(), start)
+        return Fit(recipe.table(search.best.result.params), recipe, search, model, share, k)
+
+    return _best(estimator.n_components, fit, range(1, max(len(X) // 2, 1) + 1))
+
+
+def fit_latent_class(estimator: EMImputer, data: Training, run: Run) -> Fit:
+    numeric = [column.name for column in data.columns if column.is_numeric]
+    if numeric:
+        raise ValueError(
+            f"model='latent_class' needs columns of levels, but column {numeric[0]!r} is numeric; use model='mixture' "
+            "or 'copula', or give the column a kind by `columns`"
+        )
+    return fit_mixture(class_scale, estimator, data, run)
+
+
+def _best(n_components: int | str, fit: Callable[[int], Fit], candidates: Iterable[int]) -> Fit:
+    """The fit with a given number of components, or that with the lowest BIC until it rises."""
+    if n_components != "auto":
+        return fit(int(n_components))
+    best, worse = None, 0
+    for k in candidates:
+        found = fit(k)
+        worse += 1
+        if best is None or found.bic < best.bic:
+            best, worse = found, 0
+        if worse == PATIENCE:
+            break
+    assert best is not None
+    return best
+
+
+MODELS: dict[str, Callable[[EMImputer, Training, Run], Fit]] = {
+    "gaussian": partial(fit_latent, exact_scale),
+    "copula": partial(fit_latent, copula_scale),
+    "mixture": partial(fit_mixture, mixture_scale),
+    "latent_class": fit_latent_class,
+    "factor": fit_factor,
+}
+
+
+def log_units(table: Table, codes: np.ndarray) -> np.ndarray:
+    """What to add to log densities of coordinates, so that they are those of the columns; (n,)."""
+    units = np.array([-np.log(scale.scale) if isinstance(scale, Linear) else 0.0 for scale in table.scales])
+    logs: np.ndarray = ~np.isnan(codes) @ units
+    return logs

@@ -1,0 +1,140 @@
+"""From what a user passes to codes, and back: frames, arrays, bounds, beliefs about cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
+
+from .columns import Column
+from .layout import CellPrior
+from .tables import read
+
+if TYPE_CHECKING:
+    from .estimator import EMImputer
+
+
+def as_table(estimator: EMImputer, X: Any, *, reset: bool) -> Any:
+    """A frame as it is, anything else as an array of numbers or objects; names and number of columns are checked."""
+    if issparse(X):
+        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+    if is_frame(X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if len(X) == 0:
+            raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+        return X
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "fiu":
+        X = np.ma.filled(X.astype(X.dtype if X.dtype.kind == "f" else np.float64), np.nan)
+    if not hasattr(X, "dtype"):
+        X = _from_lists(X)
+    return validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite=False)
+
+
+def is_frame(X: Any) -> bool:
+    """pandas or polars."""
+    return hasattr(X, "columns") and hasattr(X, "shape")
+
+
+def _from_lists(X: Any) -> np.ndarray:
+    try:
+        return np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        return np.asarray(X, dtype=object)
+
+
+def read_bounds(name: str, value: Any, columns: Sequence[Column], default: float) -> np.ndarray:
+    """One bound for each column, (p,): from a number, one for each column, or a mapping of names; None is none."""
+    bounds = np.full(len(columns), default)
+    if isinstance(value, Mapping):
+        places = {column.name: j for j, column in enumerate(columns)}
+        unknown = [key for key in value if key not in places]
+        if unknown:
+            raise ValueError(f"{name} names the column {unknown[0]!r}, but the columns are {list(places)}")
+        for key, bound in value.items():
+            bounds[places[key]] = _bound(name, bound)
+        return bounds
+    if value is None:
+        return bounds
+    try:
+        given = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, one for each column, or a mapping, but got {value!r}") from None
+    if given.shape not in ((), (len(columns),)) or np.isnan(given).any():
+        raise ValueError(f"{name} must be one number or one for each of the {len(columns)} columns, but got {value!r}")
+    return np.broadcast_to(given, bounds.shape).copy()
+
+
+def _bound(name: str, value: Any) -> float:
+    try:
+        bound = float(value)
+    except (TypeError, ValueError):
+        bound = np.nan
+    if np.isnan(bound):
+        raise ValueError(f"{name} must have numbers for bounds, but got {value!r}")
+    return bound
+
+
+def check_bounds(low: np.ndarray, high: np.ndarray, columns: Sequence[Column]) -> None:
+    bad = np.flatnonzero(low > high)
+    if len(bad):
+        j = bad[0]
+        raise ValueError(f"min_value is {low[j]:g} but max_value is {high[j]:g} for column {columns[j].name!r}")
+
+
+def read_cell_prior(cell_prior: Any, columns: Sequence[Column], kept: np.ndarray, shape: tuple[int, int]) -> CellPrior:
+    """Means and standard deviations of missing cells of the columns that are kept, in their own units."""
+    try:
+        mean, sd = (_from_cells(part, shape) for part in cell_prior)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"cell_prior must be two tables of numbers, means and standard deviations, each of shape {shape}"
+        ) from None
+    held = ~np.isnan(mean)
+    if (held != ~np.isnan(sd)).any() or (sd[held] <= 0).any() or not np.isfinite(mean[held]).all():
+        raise ValueError("cell_prior must have a finite mean and a positive standard deviation, or NaN for both")
+    for j in np.flatnonzero(held.any(axis=0)):
+        if not columns[j].is_numeric:
+            raise ValueError(
+                f"cell_prior is about column {columns[j].name!r}, but it is {columns[j].kind}, not numeric"
+            )
+    return CellPrior(mean[:, kept], sd[:, kept])
+
+
+def _from_cells(part: Any, shape: tuple[int, int]) -> np.ndarray:
+    array = np.asarray(part, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError
+    return array
+
+
+def column_place(column: Any, columns: Sequence[Column]) -> int:
+    """Number of the column of a name, or of a number where there is no such name."""
+    names = [c.name for c in columns]
+    if column in names:
+        return names.index(column)
+    if isinstance(column, (int, np.integer)) and not isinstance(column, bool) and -len(names) <= column < len(names):
+        return int(column) % len(names)
+    raise ValueError(f"column must be one of {names}, but got {column!r}")
+
+
+def read_further(estimator: EMImputer, X: Any) -> tuple[Any, np.ndarray]:
+    """A table like that of the fit, and its codes (n, p)."""
+    table = as_table(estimator, X, reset=False)
+    return table, read(table, estimator._state.columns, estimator.missing_values, estimator.unseen)
+
+
+def with_indicator(table: Any, indicator: Any, gaps: np.ndarray, n_columns: int) -> Any:
+    """The table with columns that say what was missing; `gaps` (n, p) is NaN there."""
+    flags = indicator.transform(gaps).astype(np.float64)  # as in scikit-learn
+    if not is_frame(table):
+        return np.concatenate([table, flags.astype(table.dtype)], axis=1)
+    names = [str(name) for name in table.columns] if len(table.columns) == n_columns else None
+    names = indicator.get_feature_names_out(names)
+    if hasattr(table, "assign"):
+        return table.assign(**dict(zip(names, flags.T, strict=True)))
+    import polars as pl
+
+    return table.with_columns([pl.Series(name, flag) for name, flag in zip(names, flags.T, strict=True)])
