@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Accelerator(Protocol):
     """Proposes a point beyond an EM step."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def propose(self, params: Any, target: Any) -> Any | None:
         """A further point, or None; `target` is the EM update of `params`."""

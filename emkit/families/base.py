@@ -101,6 +101,10 @@ class Family(ABC):
         """Statistics taken under `params`, as if under `new_params`; the same unless they are about a mean."""
         return moments
 
+    def with_prior_of(self, factor: float) -> Family:
+        """The family with a prior that weighs so many times as much."""
+        return self
+
     @abstractmethod
     def start(self, rows: Rows, resp: np.ndarray) -> Any:
         """Parameters from responsibilities (n, k), sample weights included, where there are none yet."""

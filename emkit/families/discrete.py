@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any, NamedTuple, Self
@@ -174,6 +174,9 @@ class CategoricalFamily(Family):
             counts = counts[known] + (self.concentration - 1)
             now[known] = counts / counts.sum(axis=1, keepdims=True)
         return self.params(probabilities)
+
+    def with_prior_of(self, factor: float) -> CategoricalFamily:
+        return replace(self, concentration=1 + (self.concentration - 1) * factor)
 
     def start(self, rows: Rows, resp: np.ndarray) -> CategoricalParams:
         even = np.concatenate([np.full((self.n_components, n), 1 / n) for n in self.n_symbols], axis=1)

@@ -96,7 +96,7 @@ class GaussianTable:
             if scale.n_levels:
                 codes[missing, j] = np.searchsorted(scale.cuts[1:-1], drawn)
             else:
-                codes[missing, j] = scale.from_latent(drawn)  # type: ignore[union-attr]
+                codes[missing, j] = scale.from_latent(drawn)
         return codes
 
     def _rows(self, codes: np.ndarray, prior: CellPrior | None = None) -> IncompleteRows:
@@ -118,7 +118,7 @@ class GaussianTable:
         columns = [self.log_likelihood(_with(codes, column, level)) for level in levels]
         alone = np.full((len(levels), codes.shape[1]), np.nan)
         alone[:, column] = levels
-        log_shares: np.ndarray = np.array(columns).T - self.log_likelihood(alone) + np.log(scale.shares)  # type: ignore[union-attr]
+        log_shares: np.ndarray = np.array(columns).T - self.log_likelihood(alone) + np.log(scale.shares)
         return log_shares
 
 

@@ -222,9 +222,10 @@ class FullCore:
 
     def complete(self, rows: IncompleteRows) -> Completed:
         arranged = arrange(rows)
-        pieces = [self._condition(chunk, with_variances=True) for chunk in arranged]
-        parts = [arranged.in_order([piece[part] for piece in pieces]) for part in range(3)]
-        return Completed(parts[0] + self.params.mean, parts[2], parts[1])
+        done = [self._condition(chunk, with_variances=True) for chunk in arranged]
+        mean = self.params.mean + arranged.in_order([piece.deviations for piece in done])
+        variance = arranged.in_order([piece.variances for piece in done if piece.variances is not None])
+        return Completed(mean, variance, arranged.in_order([piece.log_density for piece in done]))
 
     def log_density(self, rows: IncompleteRows) -> np.ndarray:
         arranged = arrange(rows)

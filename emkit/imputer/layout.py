@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .rows import Factors, IncompleteRows
-from .scales import Dummies, Scale
+from .scales import Dummies, Linear, NormalScores, Scale
 
 
 class CellPrior(NamedTuple):
@@ -96,7 +96,7 @@ class Layout:
     def _add_prior(self, factors: Factors | None, codes: np.ndarray, prior: CellPrior) -> None:
         assert factors is not None
         for j, scale in enumerate(self.scales):
-            if not scale.is_exact or isinstance(scale, Dummies):
+            if not isinstance(scale, Linear | NormalScores):
                 continue  # the caller has refused beliefs about these
             held = np.isnan(codes[:, j]) & ~np.isnan(prior.mean[:, j])
             mean, sd = prior.mean[held, j], prior.sd[held, j]

@@ -117,12 +117,8 @@ class MixtureRecipe:
         return MixtureTable(self.scales, params.weights, means, covariances, tuple(tables))
 
     def per_row(self, model: ClassModel, weight: float) -> ClassModel:
-        by_kind = []
-        for columns, family in self.family.by_kind:
-            prior = getattr(family, "concentration", None)
-            rescaled = family if prior is None else replace(family, concentration=1 + (prior - 1) / weight)
-            by_kind.append(Part(columns, rescaled))
-        return ClassModel(replace(self.family, by_kind=tuple(by_kind)))
+        by_kind = tuple(Part(columns, family.with_prior_of(1 / weight)) for columns, family in self.family.by_kind)
+        return ClassModel(replace(self.family, by_kind=by_kind))
 
 
 class Fit(NamedTuple):

@@ -80,7 +80,7 @@ def _bound(name: str, value: Any) -> float:
 def check_bounds(low: np.ndarray, high: np.ndarray, columns: Sequence[Column]) -> None:
     bad = np.flatnonzero(low > high)
     if len(bad):
-        j = bad[0]
+        j = int(bad[0])
         raise ValueError(f"min_value is {low[j]:g} but max_value is {high[j]:g} for column {columns[j].name!r}")
 
 
@@ -95,7 +95,7 @@ def read_cell_prior(cell_prior: Any, columns: Sequence[Column], kept: np.ndarray
     held = ~np.isnan(mean)
     if (held != ~np.isnan(sd)).any() or (sd[held] <= 0).any() or not np.isfinite(mean[held]).all():
         raise ValueError("cell_prior must have a finite mean and a positive standard deviation, or NaN for both")
-    for j in np.flatnonzero(held.any(axis=0)):
+    for j in np.flatnonzero(held.any(axis=0)).tolist():
         if not columns[j].is_numeric:
             raise ValueError(
                 f"cell_prior is about column {columns[j].name!r}, but it is {columns[j].kind}, not numeric"

@@ -80,13 +80,14 @@ class IncompleteRows:
         return len(self.values)
 
 
-class Arranged(NamedTuple):
-    """Chunks, and for each row of the table its place in them, one after the other."""
+@dataclass(frozen=True, eq=False)
+class Arranged:
+    """Chunks to iterate over; `order` (n,) is the place in the table of each of their rows, one after the other."""
 
     chunks: Sequence[IncompleteRows]
     order: np.ndarray
 
-    def __iter__(self) -> Iterator[IncompleteRows]:  # type: ignore[override]  # iterates over chunks, not over fields
+    def __iter__(self) -> Iterator[IncompleteRows]:
         return iter(self.chunks)
 
     def in_order(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
@@ -159,5 +160,8 @@ def _condensed_pattern(rows: IncompleteRows, seen: np.ndarray) -> IncompleteRows
 
 
 def _joined(chunks: Sequence[IncompleteRows]) -> IncompleteRows:
-    names = ("values", "exact", "weight")
-    return IncompleteRows(*(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in names))
+    return IncompleteRows(
+        np.concatenate([chunk.values for chunk in chunks]),
+        np.concatenate([chunk.exact for chunk in chunks]),
+        np.concatenate([chunk.weight for chunk in chunks]),
+    )

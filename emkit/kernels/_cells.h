@@ -34,6 +34,11 @@ static void *open_cells(cell_space *s, int d) {
     return memory;
 }
 
+/* Least variance of a marginal in a cell, and least precision of the marginal without the cell's factor, relative to
+ * what they were before. The first must be above the second, or factors of narrow cells grow without end. */
+#define NARROWEST 2e-8
+#define LEAST_CAVITY 1e-8
+
 EM_INLINE VEC blend(IVEC first, VEC a, VEC b) { return (VEC)((first & (IVEC)a) | (~first & (IVEC)b)); }
 
 /* exp(x^2) erfc(x) for x >= 0: a Chebyshev series for (1 + 2x) times it in (x - 3.75) / (x + 3.75), as Shepherd and
@@ -72,7 +77,7 @@ EM_INLINE VEC truncated(VEC low, VEC high, VEC *mean, VEC *variance, VEC *log_sc
     const VEC mass = larger_f64(blend(one_sided, beyond_a - beyond_b, 1.0 - beyond_a - beyond_b), splat_f64(1e-300));
     const VEC first = density * at_a / mass, last = density * at_b / mass;
     const VEC m = first - last;
-    *variance = smaller_f64(larger_f64(1.0 + a * first - b * last - m * m, splat_f64(1e-10)), splat_f64(1.0));
+    *variance = smaller_f64(larger_f64(1.0 + a * first - b * last - m * m, splat_f64(NARROWEST)), splat_f64(1.0));
     *mean = blend(flipped, -m, m);
     *log_scale = blend(one_sided, -0.5 * a * a, splat_f64(0.0));
     return mass;
@@ -127,7 +132,7 @@ typedef struct {
 EM_INLINE cavity without_factor(const cell_space *s, int i) {
     const VEC inverse = 1.0 / s->variance[i];
     cavity c;
-    c.precision = larger_f64(inverse - s->tau[i], 1e-8 * inverse);
+    c.precision = larger_f64(inverse - s->tau[i], LEAST_CAVITY * inverse);
     c.variance = 1.0 / c.precision;
     c.mean = (s->mean[i] * inverse - s->nu[i]) * c.variance;
     return c;
@@ -211,7 +216,6 @@ EM_CLONES int complete_cells_f64(rows_of_cells data, gaussian g, const double *m
         VEC log_det = {0};
         double step = 1.0, before = HUGE_VAL;
         int done = take_rows(&s, &data, mean, first) == 0, sweep = 0;
-        if (done) combine(&s, g.precision, &log_det);
         while (!done) {
             if (!combine(&s, g.precision, &log_det)) {
                 status = -2;

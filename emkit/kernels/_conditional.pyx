@@ -71,6 +71,8 @@ def complete_rows(const ptrdiff_t[::1] starts, const unsigned char[:, ::1] obser
                  == covariance.shape[1])
     check_shapes(variances is None or (variances.shape[0] == n and variances.shape[1] == d))
     check_shapes(spread is None or (spread.shape[0] == d and spread.shape[1] == d))
+    if d == 0:
+        log_density[:] = 0.0
     if n == 0 or d == 0:
         return
     data.n_patterns, data.starts, data.observed = n_patterns, &starts[0], &observed[0, 0]
@@ -97,6 +99,8 @@ def complete_cells(const unsigned char[:, ::1] exact, const double[::1] weight, 
                  == lower.shape[1] == upper.shape[1] == tau.shape[1] == nu.shape[1] and n_sweeps >= 1)
     check_shapes(variances is None or (variances.shape[0] == n and variances.shape[1] == d))
     check_shapes(spread is None or (spread.shape[0] == d and spread.shape[1] == d))
+    if d == 0:
+        log_density[:] = 0.0
     if n == 0 or d == 0:
         return 0
     data.n, data.exact, data.weight, data.pulls, data.squares = n, &exact[0, 0], &weight[0], &pulls[0, 0], &squares[0]
