@@ -32,13 +32,13 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     model : {"auto", "gaussian", "copula", "mixture", "latent_class", "factor"}, default="auto"
         "gaussian": a multivariate normal. "copula": a Gaussian copula, in which a number enters by its normal score,
         ordered levels and booleans as intervals of a Gaussian, and unordered categories by indicators. "mixture": a
-        Gaussian mixture, in whose components categories are independent of all else. "latent_class": the same for
-        columns of levels alone. "factor": a normal distribution of low rank plus noise, for many columns. "auto":
+        Gaussian mixture, in whose components levels are independent of all else. "latent_class": the same for columns
+        of levels alone. "factor": a normal distribution of low rank plus noise, for many columns. "auto":
         "latent_class" if all columns are categories or booleans, else "factor" for more than 300 columns or fewer than
         two rows a column, else "gaussian" if all are numeric, else "copula"; see `model_`.
     n_components : int or "auto", default="auto"
         Components of "mixture" and "latent_class", factors of "factor"; not used by the others. "auto" is the number
-        with the lowest BIC, tried upwards until it rises twice.
+        with the lowest BIC: numbers are tried upwards until it has risen twice, then the neighbours of the best.
     statistic : {"auto", "mean", "median", "mode", "sample"}, default="auto"
         What `transform` puts in a missing cell. "auto" is the mean for numbers and the mode for levels; categories
         always get the mode; "sample" draws at random.
@@ -86,7 +86,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     location_ : ndarray of shape (n_coordinates,)
         Mean of the coordinates of the model. A numeric column is one coordinate (in its own units; for "copula" its
         normal score), an ordinal one too (the number of its level; for "copula" a standard normal at the start), and a
-        category of L levels is L - 1 indicators (none in the mixtures, where "latent_class" has no coordinates at all).
+        category of L levels is L - 1 indicators; in the mixtures numeric columns alone are coordinates.
     covariance_ : ndarray of shape (n_coordinates, n_coordinates)
         Covariance of the coordinates.
     column_kinds_ : dict

@@ -184,7 +184,7 @@ class FactorCore:
     def covariance(self) -> np.ndarray:
         return self.params.loadings @ self.params.loadings.T + np.diag(self.params.noise)
 
-    def complete(self, rows: IncompleteRows) -> Completed:
+    def complete(self, rows: IncompleteRows, with_variance: bool = True) -> Completed:
         return joined(self._complete(piece) for piece in pieces(rows, self.params.loadings.shape[1]))
 
     def _complete(self, rows: IncompleteRows) -> Completed:

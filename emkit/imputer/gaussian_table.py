@@ -31,7 +31,7 @@ class Completed(NamedTuple):
     """Coordinates of rows given what is known of them."""
 
     mean: np.ndarray  # (n, d)
-    variance: np.ndarray  # (n, d)
+    variance: np.ndarray  # (n, d); zero if it was not asked for
     log_density: np.ndarray  # (n,)
 
 
@@ -42,7 +42,7 @@ class Core(Protocol):
     def location(self) -> np.ndarray: ...
     @property
     def covariance(self) -> np.ndarray: ...
-    def complete(self, rows: IncompleteRows) -> Completed: ...
+    def complete(self, rows: IncompleteRows, with_variance: bool = True) -> Completed: ...
     def log_density(self, rows: IncompleteRows) -> np.ndarray: ...
     def draw(self, rows: IncompleteRows, rng: np.random.Generator) -> np.ndarray: ...
 
@@ -71,8 +71,9 @@ class GaussianTable:
     def responsibilities(self, codes: np.ndarray) -> np.ndarray:
         return np.ones((len(codes), 1))
 
-    def predict(self, codes: np.ndarray, prior: CellPrior | None = None) -> Prediction:
-        done = self.core.complete(self._rows(codes, prior))
+    def predict(self, codes: np.ndarray, prior: CellPrior | None = None, with_spread: bool = True) -> Prediction:
+        """Without `with_spread` standard deviations are zero, which is enough for means of linear scales."""
+        done = self.core.complete(self._rows(codes, prior), with_spread)
         at = self.layout.first
         places = np.where(at < self.layout.n_coordinates, at, 0)  # a column of one level has no coordinate
         mean, sd = done.mean[:, None, places], np.sqrt(np.maximum(done.variance, 0))[:, None, places]

@@ -11,6 +11,7 @@ from .columns import Column
 from .layout import CellPrior
 from .models import Table
 from .prediction import Prediction
+from .scales import Linear
 from .tables import values
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def by_cell(
     function: Callable[[Prediction, int], np.ndarray],
     prior: CellPrior | None = None,
     known: float | None = None,
+    with_spread: bool = True,
 ) -> np.ndarray:
     """``function(prediction, column)`` (n,) in the missing cells of codes (n, p); the codes, or `known`, elsewhere."""
     out = codes.copy() if known is None else np.where(np.isnan(codes), np.nan, known)
@@ -47,7 +49,7 @@ def by_cell(
     for block in blocks(table, len(incomplete)):
         rows = incomplete[block]
         here = codes[rows]
-        prediction = table.predict(here, taken(prior, rows))
+        prediction = table.predict(here, taken(prior, rows), with_spread)
         for j in np.flatnonzero(np.isnan(here).any(axis=0)):
             missing = np.isnan(here[:, j])
             out[rows[missing], j] = function(prediction, int(j))[missing]
@@ -80,7 +82,9 @@ def completed(
     def value(prediction: Prediction, j: int) -> np.ndarray:
         return point(prediction, j, columns[j], estimator.statistic)
 
-    return within_bounds(estimator, by_cell(table, codes, value, prior), codes)
+    is_linear = all(isinstance(scale, Linear) and not scale.n_levels for scale in table.scales)
+    needs_spread = not (is_linear and estimator.statistic in ("auto", "mean"))
+    return within_bounds(estimator, by_cell(table, codes, value, prior, with_spread=needs_spread), codes)
 
 
 def drawn(

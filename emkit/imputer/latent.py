@@ -220,11 +220,13 @@ class FullCore:
     def covariance(self) -> np.ndarray:
         return self.params.covariance
 
-    def complete(self, rows: IncompleteRows) -> Completed:
+    def complete(self, rows: IncompleteRows, with_variance: bool = True) -> Completed:
         arranged = arrange(rows)
-        done = [self._condition(chunk, with_variances=True) for chunk in arranged]
+        done = [self._condition(chunk, with_variance) for chunk in arranged]
         mean = self.params.mean + arranged.in_order([piece.deviations for piece in done])
-        variance = arranged.in_order([piece.variances for piece in done if piece.variances is not None])
+        variance = np.zeros_like(mean)
+        if with_variance:
+            variance = arranged.in_order([piece.variances for piece in done if piece.variances is not None])
         return Completed(mean, variance, arranged.in_order([piece.log_density for piece in done]))
 
     def log_density(self, rows: IncompleteRows) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .rows import Factors, IncompleteRows
-from .scales import Dummies, Linear, NormalScores, Scale
+from .scales import Cells, Dummies, Linear, NormalScores, Scale
 
 
 class CellPrior(NamedTuple):
@@ -76,18 +76,31 @@ class Layout:
         n, d = len(codes), self.n_coordinates
         values, exact = np.zeros((n, d)), np.zeros((n, d), dtype=np.uint8)
         factors = self._no_factors(n, d) if self.has_cells or prior is not None else None
+        self._place_linear(codes, values, exact)
         for j, scale in enumerate(self.scales):
             known, block = ~np.isnan(codes[:, j]), self.coordinates(j)
-            if scale.is_exact:
-                z = scale.to_latent(codes[known, j])  # type: ignore[union-attr]
+            if isinstance(scale, Cells):
+                bounds = scale.bounds(codes[known, j])
+                factors.lower[known, block.start], factors.upper[known, block.start] = bounds  # type: ignore[union-attr]
+            elif isinstance(scale, NormalScores | Dummies):
+                z = scale.to_latent(codes[known, j])
                 values[known, block] = z if z.ndim == 2 else z[:, None]
                 exact[known, block] = 1
-            else:
-                bounds = scale.bounds(codes[known, j])  # type: ignore[union-attr]
-                factors.lower[known, block.start], factors.upper[known, block.start] = bounds  # type: ignore[union-attr]
         if prior is not None:
             self._add_prior(factors, codes, prior)
         return IncompleteRows(values, exact, np.ascontiguousarray(weight, np.float64), factors)
+
+    def _place_linear(self, codes: np.ndarray, values: np.ndarray, exact: np.ndarray) -> None:
+        """All columns that enter as they are at once, since there may be many of many rows."""
+        linear = {j: scale for j, scale in enumerate(self.scales) if isinstance(scale, Linear)}
+        columns, places = list(linear), self.first[list(linear)]
+        if not columns:
+            return
+        mean, unit = (np.array([getattr(scale, name) for scale in linear.values()]) for name in ("mean", "scale"))
+        z = (codes[:, columns] - mean) / unit
+        known = ~np.isnan(z)
+        values[:, places] = np.where(known, z, 0.0)
+        exact[:, places] = known
 
     @staticmethod
     def _no_factors(n: int, d: int) -> Factors:

@@ -218,7 +218,7 @@ class MixtureTable:
     def responsibilities(self, codes: np.ndarray) -> np.ndarray:
         return posterior(self._log_joint(codes))[1]
 
-    def predict(self, codes: np.ndarray, prior: CellPrior | None = None) -> Prediction:
+    def predict(self, codes: np.ndarray, prior: CellPrior | None = None, with_spread: bool = True) -> Prediction:
         resp, rows = self.responsibilities(codes), self._rows(codes)
         mean = np.zeros((len(codes), self.n_components, len(self.scales)))
         sd = np.zeros_like(mean)
@@ -246,8 +246,6 @@ class MixtureTable:
         for place, j in enumerate(self._gaussian):
             missing, scale = np.isnan(codes[:, j]), self.scales[j]
             codes[missing, j] = scale.from_latent(drawn[missing, place])  # type: ignore[union-attr]
-            if scale.n_levels:
-                codes[missing, j] = np.rint(codes[missing, j]).clip(0, scale.n_levels - 1)
         for j, table in zip(self._symbols, self.tables, strict=True):
             missing = np.isnan(codes[:, j])
             steps = np.cumsum(table, axis=1)[component[missing], :-1]

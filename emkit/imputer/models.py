@@ -23,7 +23,7 @@ from .latent import FullCore, LatentGaussianModel, LatentParams, SingularTableEr
 from .layout import Layout, make_layout
 from .mixture_table import ClassModel, ClassParams, ClassProblem, MixtureTable, points
 from .rows import IncompleteRows, arrange, condensed
-from .scales import Linear, Scale, class_scale, copula_scale, exact_scale, mixture_scale
+from .scales import Linear, Scale, copula_scale, exact_scale, mixture_scale
 
 if TYPE_CHECKING:
     from .estimator import EMImputer
@@ -213,24 +213,13 @@ def fit_factor(estimator: EMImputer, data: Training, run: Run) -> Fit:
         return Fit(recipe.table(search.best.result.params), recipe, search, model, share, q)
 
     most = max(min(layout.n_coordinates, len(data.codes)) - 1, 1)
-    return _best(estimator.n_components, fit, _ranks(most))
+    return _best(estimator.n_components, fit, most)
 
 
-def _ranks(most: int) -> Iterator[int]:
-    """1, 2, 3, 4, 6, 8, 12, 16, ..."""
-    yield 1
-    power = 2
-    while power <= most:
-        yield power
-        if power + power // 2 <= most:
-            yield power + power // 2
-        power *= 2
-
-
-def fit_mixture(make_scale: Callable[..., Scale], estimator: EMImputer, data: Training, run: Run) -> Fit:
+def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
     known = ~np.isnan(data.codes)
     scales = tuple(
-        make_scale(column, data.codes[known[:, j], j], data.weight[known[:, j]])
+        mixture_scale(column, data.codes[known[:, j], j], data.weight[known[:, j]])
         for j, column in enumerate(data.columns)
     )
     X = points(scales, data.codes)
@@ -250,7 +239,7 @@ def fit_mixture(make_scale: Callable[..., Scale], estimator: EMImputer, data: Tr
         search = run(problem, estimator._n_starts(), start)
         return Fit(recipe.table(search.best.result.params), recipe, search, model, share, k)
 
-    return _best(estimator.n_components, fit, range(1, max(len(X) // 2, 1) + 1))
+    return _best(estimator.n_components, fit, max(len(X) // 2, 1))
 
 
 def fit_latent_class(estimator: EMImputer, data: Training, run: Run) -> Fit:
@@ -260,29 +249,47 @@ def fit_latent_class(estimator: EMImputer, data: Training, run: Run) -> Fit:
             f"model='latent_class' needs columns of levels, but column {numeric[0]!r} is numeric; use model='mixture' "
             "or 'copula', or give the column a kind by `columns`"
         )
-    return fit_mixture(class_scale, estimator, data, run)
+    return fit_mixture(estimator, data, run)
 
 
-def _best(n_components: int | str, fit: Callable[[int], Fit], candidates: Iterable[int]) -> Fit:
-    """The fit with a given number of components, or that with the lowest BIC until it rises."""
+def _best(n_components: int | str, fit: Callable[[int], Fit], most: int) -> Fit:
+    """The fit with a given number of components, or that with the lowest BIC.
+
+    Numbers grow by a third to a half until the BIC has not fallen for a while; then the neighbours of the best are
+    tried.
+    """
     if n_components != "auto":
         return fit(int(n_components))
-    best, worse = None, 0
-    for k in candidates:
-        found = fit(k)
-        worse += 1
-        if best is None or found.bic < best.bic:
-            best, worse = found, 0
-        if worse == PATIENCE:
+    fits: dict[int, Fit] = {}
+
+    def best() -> int:
+        return min(fits, key=lambda k: (fits[k].bic, k))
+
+    for k in _numbers(most):
+        fits[k] = fit(k)
+        if sum(tried > best() for tried in fits) == PATIENCE:
             break
-    assert best is not None
-    return best
+    while missing := [k for k in (best() - 1, best() + 1) if 1 <= k <= most and k not in fits]:
+        for k in missing:
+            fits[k] = fit(k)
+    return fits[best()]
+
+
+def _numbers(most: int) -> Iterator[int]:
+    """1, 2, 3, 4, 6, 8, 12, 16, ..."""
+    yield 1
+    power = 2
+    while power <= most:
+        yield power
+        if power + power // 2 <= most:
+            yield power + power // 2
+        power *= 2
 
 
 MODELS: dict[str, Callable[[EMImputer, Training, Run], Fit]] = {
     "gaussian": partial(fit_latent, exact_scale),
     "copula": partial(fit_latent, copula_scale),
-    "mixture": partial(fit_mixture, mixture_scale),
+    "mixture": fit_mixture,
     "latent_class": fit_latent_class,
     "factor": fit_factor,
 }

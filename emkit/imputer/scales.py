@@ -184,12 +184,5 @@ def copula_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale
 
 
 def mixture_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
-    """Numbers and numbers of ordered levels as they are, nominal levels as symbols."""
-    if column.kind == "nominal":
-        return Symbols(len(column.levels))
-    return linear(codes, weight, len(column.levels))
-
-
-def class_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
-    """All levels as symbols."""
-    return Symbols(len(column.levels))
+    """Numbers as they are, levels as symbols: a Gaussian would collapse onto them."""
+    return linear(codes, weight) if column.is_numeric else Symbols(len(column.levels))
