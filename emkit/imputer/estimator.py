@@ -31,10 +31,11 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     ----------
     model : {"auto", "gaussian", "copula", "mixture", "latent_class", "factor"}, default="auto"
         "gaussian": a multivariate normal. "copula": a Gaussian copula, in which a number enters by its normal score,
-        ordered levels and booleans as intervals of a Gaussian, and unordered categories by indicators. "mixture": a
+        ordered levels, booleans and categories of two levels as intervals of a Gaussian, and other categories by
+        indicators. "mixture": a
         Gaussian mixture, in whose components levels are independent of all else. "latent_class": the same for columns
         of levels alone. "factor": a normal distribution of low rank plus noise, for many columns. "auto":
-        "latent_class" if all columns are categories or booleans, else "factor" for more than 300 columns or fewer than
+        "latent_class" if all columns are categories, else "factor" for more than 300 columns or fewer than
         two rows a column, else "gaussian" if all are numeric, else "copula"; see `model_`.
     n_components : int or "auto", default="auto"
         Components of "mixture" and "latent_class", factors of "factor"; not used by the others. "auto" is the number

@@ -16,12 +16,13 @@ from ..families.base import Options
 from ..families.mixed import ByColumn, MixedFamily, Part
 from ..families.table import FAMILIES
 from ..restarts import Search
+from .classes import ClassModel, ClassParams, ClassProblem
 from .columns import Column
 from .factor import FactorCore, FactorModel, FactorParams, pieces
 from .gaussian_table import GaussianTable
 from .latent import FullCore, LatentGaussianModel, LatentParams, SingularTableError, latent_params
 from .layout import Layout, make_layout
-from .mixture_table import ClassModel, ClassParams, ClassProblem, MixtureTable, points
+from .mixture_table import MixtureTable, points
 from .rows import IncompleteRows, arrange, condensed
 from .scales import Linear, Scale, copula_scale, exact_scale, mixture_scale
 
@@ -146,7 +147,7 @@ Run = Callable[..., Search[Any, Any]]  # (problem, n_starts, start)
 
 def choose(columns: tuple[Column, ...], n_rows: int) -> str:
     """What ``model="auto"`` stands for."""
-    if all(column.kind == "nominal" or len(column.levels) in (1, 2) for column in columns):
+    if all(column.kind == "nominal" for column in columns):
         return "latent_class"
     if len(columns) > MOST_COLUMNS or n_rows < 2 * len(columns):
         return "factor"

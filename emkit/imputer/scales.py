@@ -177,10 +177,11 @@ def exact_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
 
 
 def copula_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
-    """Numbers by their ranks, ordered levels as cells, nominal ones as indicators."""
+    """Numbers by their ranks, levels as cells, but more than two unordered ones as indicators."""
     if column.is_numeric:
         return normal_scores(codes, weight)
-    return (dummies if column.kind == "nominal" else cells)(codes, weight, len(column.levels))
+    has_order = column.kind == "ordinal" or len(column.levels) <= 2
+    return (cells if has_order else dummies)(codes, weight, len(column.levels))
 
 
 def mixture_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
