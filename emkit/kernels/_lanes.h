@@ -12,9 +12,11 @@ EM_INLINE VEC square_roots(VEC v) {
     return v;
 }
 
+/* log v for positive normal v: of 1 / v where v is small, since the vector's logarithm is for numbers from 1 on. */
 EM_INLINE VEC logarithms(VEC v) {
-    for (int l = 0; l < LANES; l++) v[l] = log(v[l]);
-    return v;
+    const IVEC is_small = (IVEC)(v < 0.75); /* above, the log of v itself is exact enough */
+    const VEC log_above = log_from_one_f64((VEC)((is_small & (IVEC)(1.0 / v)) | (~is_small & (IVEC)v)));
+    return (VEC)((is_small & (IVEC)(-log_above)) | (~is_small & (IVEC)log_above));
 }
 
 EM_INLINE int all_positive(VEC v) {
