@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 from sklearn.utils import Bunch
 
-__all__ = ["load_earthquakes", "load_heights", "load_old_faithful"]
+__all__ = ["load_acs12", "load_earthquakes", "load_heights", "load_old_faithful"]
 
 
 def _load(name: str, description: str, as_frame: bool) -> Bunch:
@@ -65,6 +65,66 @@ domain. Please cite the source.
 Source: Zucchini, W. and MacDonald, I. L. (2009). Hidden Markov Models for Time Series: An Introduction Using R.
     Chapman & Hall/CRC. Table 1.1.
 """
+
+_ACS12 = """\
+American Community Survey 2012
+------------------------------
+A sample of people who live in the USA: 2,000 rows, 13 columns, of which 6 have missing cells (3,193 in all).
+
+    income        dollars in a year, of people from 15 years of age
+    employment    "employed", "unemployed" or "not in labor force", of people from 16 years of age
+    hrs_work      hours of work a week
+    race          "asian", "black", "other" or "white"
+    age           years
+    gender        "female" or "male"
+    citizen       "no" or "yes"
+    time_to_work  minutes
+    lang          language spoken at home, "english" or "other", of people from 5 years of age
+    married       "no" or "yes"
+    edu           highest education, "hs or lower" < "college" < "grad", of people from 3 years of age
+    disability    "no" or "yes"
+    birth_qrtr    quarter of birth, as "jan thru mar"
+
+Cells are missing where the question does not apply: of children, and of people without work.
+
+Origin: a random sample of the 2012 American Community Survey, as in the R package openintro.
+Terms of use: a work of the US Census Bureau, in the public domain. Please cite the source.
+Source: US Census Bureau (2012). American Community Survey.
+    Cetinkaya-Rundel, M. and others. openintro: data sets and supplemental functions from OpenIntro textbooks and labs.
+"""
+
+_ACS12_LEVELS = ["hs or lower", "college", "grad"]
+
+
+def load_acs12() -> Bunch:
+    """Load 2,000 people of the American Community Survey of 2012: numbers, ordered levels and categories, with gaps.
+
+    Needs pandas.
+
+    Returns
+    -------
+    Bunch
+        ``data`` and ``frame``, the same DataFrame (2000, 13): age Int64, income (dollars a year), hrs_work (hours a
+        week) and time_to_work (minutes) float64, edu an ordered category, all others categories; ``feature_names``,
+        list of str; ``DESCR``, meaning of the columns, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_acs12
+    >>> people = load_acs12().frame
+    >>> people["edu"].cat.categories.tolist()
+    ['hs or lower', 'college', 'grad']
+    >>> people.isna().sum().loc[lambda count: count > 0].to_dict()
+    {'income': 377, 'employment': 395, 'hrs_work': 1041, 'time_to_work': 1217, 'lang': 105, 'edu': 58}
+    """
+    import pandas as pd  # optional: only needed here and for as_frame=True
+
+    numbers = {"income": "float64", "hrs_work": "float64", "age": "Int64", "time_to_work": "float64"}
+    with (files("emkit.data") / "acs12.csv").open(encoding="utf-8") as file:
+        frame = pd.read_csv(file, dtype=numbers)
+    kinds = {name: "category" for name in frame if name not in numbers}
+    frame = frame.astype({**kinds, "edu": pd.CategoricalDtype(_ACS12_LEVELS, ordered=True)})
+    return Bunch(data=frame, frame=frame, feature_names=list(frame.columns), DESCR=_ACS12)
 
 
 def load_heights(*, as_frame: bool = False) -> Bunch:

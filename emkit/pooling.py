@@ -183,20 +183,20 @@ class PooledEstimate:
         Means over the tables; the shape is that of the estimator.
     intercept_ : float or ndarray of shape (k,)
         Zero if none is fitted.
-    standard_error_ : ndarray of the shape of coef_
+    standard_error_ : ndarray of the shape of `coef_`
         Square roots of the total variance.
-    intercept_standard_error_ : float or ndarray of the shape of intercept_
-    degrees_of_freedom_ : ndarray of the shape of coef_
+    intercept_standard_error_ : float or ndarray of the shape of `intercept_`
+    degrees_of_freedom_ : ndarray of the shape of `coef_`
         Those of Barnard and Rubin.
-    intercept_degrees_of_freedom_ : float or ndarray of the shape of intercept_
+    intercept_degrees_of_freedom_ : float or ndarray of the shape of `intercept_`
     covariance_ : ndarray of shape (c, c)
         Total covariance of all coefficients, flattened, and then of the intercepts, if any are fitted.
-    relative_increase_ : ndarray of the shape of coef_
+    relative_increase_ : ndarray of the shape of `coef_`
         Increase of the variance due to missing values, relative to that within the tables ([1]_, equation 3.1.7).
-    intercept_relative_increase_ : float or ndarray of the shape of intercept_
-    fraction_missing_information_ : ndarray of the shape of coef_
+    intercept_relative_increase_ : float or ndarray of the shape of `intercept_`
+    fraction_missing_information_ : ndarray of the shape of `coef_`
         From 0 to 1 ([1]_, p. 77).
-    intercept_fraction_missing_information_ : float or ndarray of the shape of intercept_
+    intercept_fraction_missing_information_ : float or ndarray of the shape of `intercept_`
     estimators_ : list of fitted estimators
         One for each table.
     n_imputations_ : int
@@ -245,7 +245,7 @@ class PooledEstimate:
 
         Returns
         -------
-        ndarray of the shape of coef_
+        ndarray of the shape of `coef_`
         """
         return self._layout.split(self._rubin.p_values())[0]
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import poisson
 
-from emkit.datasets import load_earthquakes, load_heights, load_old_faithful
+from emkit.datasets import load_acs12, load_earthquakes, load_heights, load_old_faithful
 
 LOADERS = [
     (load_heights, (14, 1), ["height"]),
@@ -59,3 +59,44 @@ def test_earthquakes():
     year, count = load_earthquakes().data.T
     assert_array_equal(year, np.arange(1900, 2007))
     assert -poisson.logpmf(count, count.mean()).sum() == pytest.approx(391.9189, abs=5e-5)
+
+
+def test_acs12():
+    """Counts and means as R prints them for the table of openintro."""
+    pd = pytest.importorskip("pandas")
+    bunch = load_acs12()
+    frame = bunch.frame
+    assert bunch.data is frame
+    assert bunch.feature_names == list(frame.columns)
+    assert frame.shape == (2000, 13)
+    assert "Origin:" in bunch.DESCR
+    assert "Terms of use:" in bunch.DESCR
+    assert frame["age"].dtype == pd.Int64Dtype()
+    assert all(frame[name].dtype == np.float64 for name in ("income", "hrs_work", "time_to_work"))
+    assert frame["edu"].cat.ordered
+    assert frame["edu"].value_counts(sort=False).to_dict() == {"hs or lower": 1439, "college": 359, "grad": 144}
+    assert frame["employment"].value_counts().to_dict() == {
+        "employed": 843,
+        "not in labor force": 656,
+        "unemployed": 106,
+    }
+    others = frame.columns.difference(["age", "income", "hrs_work", "time_to_work", "edu"])
+    assert all(isinstance(frame[name].dtype, pd.CategoricalDtype) and not frame[name].cat.ordered for name in others)
+    holes = frame.isna().sum()
+    assert holes[holes > 0].to_dict() == {
+        "income": 377,
+        "employment": 395,
+        "hrs_work": 1041,
+        "time_to_work": 1217,
+        "lang": 105,
+        "edu": 58,
+    }
+    employed = frame[frame["employment"] == "employed"]
+    assert employed["income"].mean() == pytest.approx(44098.339265)
+    assert employed["hrs_work"].mean() == pytest.approx(38.931198)
+
+
+def test_acs12_is_a_fresh_frame_each_time():
+    frame = load_acs12().frame
+    frame.iloc[0, 0] = 0
+    assert load_acs12().frame.iloc[0, 0] == 60000

@@ -51,8 +51,7 @@ class ClassModel:
     monotone = True
 
     def init_params(self, chunks: Iterable[Rows], rng: np.random.Generator) -> ClassParams:
-        (rows,) = chunks
-        return draw_start(self, rows, METHODS[0], rng)
+        return draw_start(self, joined(chunks), METHODS[0], rng)
 
     def log_joint(self, params: ClassParams, rows: Rows) -> np.ndarray:
         """log weight_k + log p(x; k), (n, k)."""
@@ -97,6 +96,12 @@ class ClassModel:
         return ClassParams(weights, parts) if np.isfinite(weights).all() else None
 
 
+def joined(chunks: Iterable[Rows]) -> Rows:
+    """Chunks one after the other, as one."""
+    pieces = list(chunks)
+    return Rows(np.concatenate([piece.X for piece in pieces]), np.concatenate([piece.weight for piece in pieces]))
+
+
 def draw_start(model: ClassModel, rows: Rows, method: str, rng: np.random.Generator) -> ClassParams:
     """Parameters of parts of the rows, by one of `METHODS`."""
     k = model.family.n_components
@@ -123,9 +128,7 @@ class ClassProblem:
         return ArraySource(rows.X, rows.weight)
 
     def draw(self, number: int, rng: np.random.Generator) -> ClassParams:
-        chunks = list(self.sample)
-        X, weight = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("X", "weight"))
-        return draw_start(self.model, Rows(X, weight), METHODS[number % len(METHODS)], rng)
+        return draw_start(self.model, joined(self.sample), METHODS[number % len(METHODS)], rng)
 
     def carry_over(self, params: ClassParams, rng: np.random.Generator, executor: Executor) -> ClassParams:
         return params

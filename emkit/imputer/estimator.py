@@ -565,7 +565,14 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
 
     def _write(self, own, codes, table):
         """Codes of the columns with a value as a table like `table`, with the indicator if there is one."""
-        out = write(all_columns(self, own), self._state.columns, table, self._columns_out(), self.missing_values)
+        out = write(
+            all_columns(self, own),
+            self._state.columns,
+            table,
+            self._columns_out(),
+            self.missing_values,
+            np.isnan(codes),
+        )
         if self.indicator_ is None:
             return out
         return with_indicator(out, self.indicator_, np.where(np.isnan(codes), np.nan, 0.0), self.n_features_in_)

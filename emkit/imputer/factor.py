@@ -79,6 +79,7 @@ class FactorModel:
     prior: np.ndarray  # (d,)
     prior_weight: float
     n_factors: int
+    row: float = 1.0  # weight of a row: less than 1 where statistics are those of an average row
 
     can_accelerate = True
     monotone = True
@@ -125,16 +126,22 @@ class FactorModel:
         grams += ridge
         slopes = np.linalg.solve(grams, stats.products[:, :, None])[:, :, 0]
         left = stats.squares - (slopes * stats.products).sum(axis=1) + self.prior_weight * self.prior
-        noise = left / np.maximum(stats.counts + self.prior_weight + (q if self.prior_weight else 0), 1e-300)
+        noise = left / np.maximum(stats.counts + self.prior_weight + self._rows_of_loadings, 1e-300)
         noise = np.maximum(noise, LEAST_NOISE * self.prior)
         return FactorParams(params.mean + slopes[:, 0], slopes[:, 1:], noise)
+
+    @property
+    def _rows_of_loadings(self) -> float:
+        """What a prior of the loadings in units of the noise says of the noise: a row for each factor."""
+        return self.row * self.n_factors if self.prior_weight > 0 else 0.0
 
     def log_prior(self, params: FactorParams) -> float:
         if self.prior_weight == 0:
             return 0.0
         of_noise = self.prior_weight * (np.log(params.noise) + self.prior / params.noise)
         of_loadings = (
-            self.n_factors * np.log(params.noise) + self.prior_weight * (params.loadings**2).sum(axis=1) / params.noise
+            self._rows_of_loadings * np.log(params.noise)
+            + self.prior_weight * (params.loadings**2).sum(axis=1) / params.noise
         )
         return -0.5 * float((of_noise + of_loadings).sum())
 

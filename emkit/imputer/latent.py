@@ -94,18 +94,37 @@ def condition(
     squares = np.einsum("ij,ij->i", pulls, deviations)
     log_density = np.empty(len(rows))
     variances = np.zeros_like(deviations) if with_variances else None
+    found = Conditional(deviations, log_density, variances)
+    try:
+        _complete(params, rows, pulls, squares, found, spread, n_sweeps, tol)
+    except FloatingPointError:
+        raise SingularTableError from None
+    return found
+
+
+def _complete(
+    params: LatentParams,
+    rows: IncompleteRows,
+    pulls: np.ndarray,
+    squares: np.ndarray,
+    found: Conditional,
+    spread: np.ndarray | None,
+    n_sweeps: int,
+    tol: float,
+) -> None:
+    """Call the kernel that is for these rows."""
+    precision, log_det = params.precision, params.log_det
     if rows.factors is None:
         kernels.complete_rows(
-            *rows.patterns, rows.weight, pulls, squares, params.precision, params.covariance, params.log_det,
-            deviations, log_density, variances, spread,
-        )  # fmt: skip
-    else:
-        f = rows.factors
-        kernels.complete_cells(
-            rows.exact, rows.weight, pulls, squares, params.precision, params.log_det, params.mean, f.lower, f.upper,
-            n_sweeps, tol, f.tau, f.nu, deviations, log_density, variances, spread,
-        )  # fmt: skip
-    return Conditional(deviations, log_density, variances)
+            *(*rows.patterns, rows.weight, pulls, squares, precision, params.covariance, log_det),
+            *(found.deviations, found.log_density, found.variances, spread),
+        )
+        return
+    cells = rows.factors
+    kernels.complete_cells(
+        *(rows.exact, rows.weight, pulls, squares, precision, log_det, params.mean, cells.lower, cells.upper),
+        *(n_sweeps, tol, cells.tau, cells.nu, found.deviations, found.log_density, found.variances, spread),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +166,10 @@ class LatentGaussianModel:
     def m_step(self, stats: LatentStats, params: LatentParams) -> LatentParams:
         shift = stats.sums / stats.weight
         scatter = stats.scatter - stats.weight * np.outer(shift, shift) + self.prior_weight * self.prior
-        params = latent_params(params.mean + shift, scatter / (stats.weight + self.prior_weight))
+        covariance = scatter / (stats.weight + self.prior_weight)
+        if (covariance.diagonal() < LEAST_PIVOT * self.prior.diagonal()).any():  # a constant column, without a ridge
+            raise SingularTableError
+        params = latent_params(params.mean + shift, covariance)
         return self._in_best_units(params) if len(self.free_scale) else params
 
     def _in_best_units(self, params: LatentParams) -> LatentParams:

@@ -112,10 +112,9 @@ class Layout:
             if not isinstance(scale, Linear | NormalScores):
                 continue  # the caller has refused beliefs about these
             held = np.isnan(codes[:, j]) & ~np.isnan(prior.mean[:, j])
-            mean, sd = prior.mean[held, j], prior.sd[held, j]
-            tau = 1 / (sd * scale.slope(mean)) ** 2
-            factors.tau[held, self.first[j]] = tau
-            factors.nu[held, self.first[j]] = tau * scale.to_latent(mean)
+            mean, sd = scale.belief(prior.mean[held, j], prior.sd[held, j])
+            factors.tau[held, self.first[j]] = 1 / sd**2
+            factors.nu[held, self.first[j]] = mean / sd**2
 
 
 def make_layout(columns: Sequence, codes: np.ndarray, weight: np.ndarray, make_scale) -> Layout:

@@ -97,7 +97,7 @@ class FactorRecipe:
         return GaussianTable(self.layout, FactorCore(params))
 
     def per_row(self, model: FactorModel, weight: float) -> FactorModel:
-        return replace(model, prior_weight=model.prior_weight / weight)
+        return replace(model, prior_weight=model.prior_weight / weight, row=1 / weight)
 
 
 @dataclass(frozen=True, eq=False)

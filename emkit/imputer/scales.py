@@ -39,9 +39,9 @@ class Linear:
         inner = self.to_latent(np.arange(self.n_levels - 1) + 0.5)
         return np.concatenate([[-np.inf], inner, [np.inf]])
 
-    def slope(self, codes: np.ndarray) -> np.ndarray:
-        """dz / dcode."""
-        return np.full_like(codes, 1 / self.scale)
+    def belief(self, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations of codes as those of z."""
+        return self.to_latent(mean), sd / self.scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +61,20 @@ class NormalScores:
     def from_latent(self, z: np.ndarray) -> np.ndarray:
         return np.interp(z, self.scores, self.values)
 
-    def slope(self, codes: np.ndarray) -> np.ndarray:
-        """dz / dcode over a tenth of the range that most values lie in."""
-        step = 0.05 * (self.from_latent(np.array(1.0)) - self.from_latent(np.array(-1.0))) or 1.0
-        return (self.to_latent(codes + step) - self.to_latent(codes - step)) / (2 * step)
+    def belief(self, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations of codes as those of z, by the slope near the mean; beyond all values linear."""
+        inside = np.clip(mean, self.values[0], self.values[-1])
+        slope = self._slope(inside)
+        return self.to_latent(inside) + slope * (mean - inside), sd * slope
+
+    def _slope(self, codes: np.ndarray) -> np.ndarray:
+        """dz / dcode over a tenth of the range that most values lie in; at least what it is from end to end."""
+        span, reach = np.ptp(self.values), np.ptp(self.scores)
+        if span == 0:
+            return np.ones_like(codes)
+        step = 0.05 * (self.from_latent(np.array(1.0)) - self.from_latent(np.array(-1.0))) or 0.05 * span
+        local = (self.to_latent(codes + step) - self.to_latent(codes - step)) / (2 * step)
+        return np.maximum(local, reach / span)
 
 
 @dataclass(frozen=True, eq=False)

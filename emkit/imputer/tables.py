@@ -76,9 +76,11 @@ def write(
     like: Any,
     kept: np.ndarray | None = None,
     missing_values: Any = np.nan,
+    holes: np.ndarray | None = None,
 ) -> Any:
     """The table `like` with the values of `codes` (n, p) in its missing cells; those without a code stay.
 
+    `holes` (n, p) bool says which cells are to be filled, if these are not just those that `missing_values` marks.
     `kept` is a mask (p,) of the columns that are in the result. Dtypes stay if they can hold the values: columns
     of integers that are continuous become float64, and a column with nothing but missing cells may get the dtype
     that it had in training.
@@ -87,7 +89,8 @@ def write(
     _check_width(table, columns)
     codes = _with_levels(codes, columns)
     places = np.arange(len(columns)) if kept is None else np.flatnonzero(kept)
-    return table.filled(codes, columns, marker, places)
+    holes = (_holes(table, marker) if holes is None else holes) & ~np.isnan(codes)
+    return table.filled(codes, columns, holes, places)
 
 
 def values(codes: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
@@ -124,6 +127,14 @@ def _missing(table: Any, j: int, cells: Cells, marker: Any) -> np.ndarray:
     """Mask (n,) of the missing cells of a column."""
     missing = cells.missing(marker)
     return missing if table.mask is None else missing | table.mask[:, j]
+
+
+def _holes(table: Any, marker: Any) -> np.ndarray:
+    """Mask (n, p) of the missing cells."""
+    block = None if marker is None else table.block
+    if block is not None:
+        return missing_numbers(block, None, marker, table.names)
+    return np.column_stack([_missing(table, j, table.cells(j), marker) for j in range(len(table.names))])
 
 
 def _check_width(table: Any, columns: Sequence[Column]) -> None:
@@ -231,7 +242,7 @@ class ArrayTable:
             return Numbers(j, cells, np.zeros(len(cells), dtype=bool))
         return label_objects(j, cells.tolist(), "object")
 
-    def filled(self, codes: np.ndarray, columns: Sequence[Column], marker: Any, places: np.ndarray) -> np.ndarray:
+    def filled(self, codes: np.ndarray, columns: Sequence[Column], holes: np.ndarray, places: np.ndarray) -> np.ndarray:
         codes, columns = _take(codes, places), [columns[j] for j in places]
         has_numbers = self.is_numeric and all(column.has_numbers for column in columns)
         dtype: Any = object
@@ -240,7 +251,7 @@ class ArrayTable:
         out = np.array(_take(self.array, places), dtype=dtype)
         if self.mask is not None:
             out[self.mask[:, places]] = np.nan if has_numbers else None
-        holes = self._holes(marker, places) & ~np.isnan(codes)
+        holes = _take(holes, places)
         if has_numbers and all(column.kind == "continuous" for column in columns):
             np.copyto(out, codes, where=holes, casting="same_kind")
             return out
@@ -248,14 +259,6 @@ class ArrayTable:
             decode = column.decode if has_numbers else column.decode_objects
             out[holes[:, k], k] = decode(codes[holes[:, k], k])
         return out
-
-    def _holes(self, marker: Any, places: np.ndarray) -> np.ndarray:
-        if self.block is not None:
-            return missing_numbers(_take(self.array, places), None, marker, [self.names[j] for j in places])
-        missing = np.empty((self.n_rows, len(places)), dtype=bool)
-        for k, j in enumerate(places):
-            missing[:, k] = _missing(self, j, self.cells(j), marker)
-        return missing
 
 
 def _take(array: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -316,19 +319,17 @@ class PandasTable:
             return label_objects(name, objects, "string")
         return label_objects(name, series.to_numpy(dtype=object), "object")
 
-    def filled(self, codes: np.ndarray, columns: Sequence[Column], marker: Any, places: np.ndarray) -> Any:
+    def filled(self, codes: np.ndarray, columns: Sequence[Column], holes: np.ndarray, places: np.ndarray) -> Any:
         out = self.frame.iloc[:, places]
         codes, columns = _take(codes, places), [columns[j] for j in places]
         if self.block is not None and all(column.kind == "continuous" for column in columns):
-            holes = missing_numbers(out.to_numpy(), None, marker, [self.names[j] for j in places])
-            return out.mask(holes & ~np.isnan(codes), codes.astype(self.block.dtype, copy=False))
+            return out.mask(_take(holes, places), codes.astype(self.block.dtype, copy=False))
         import pandas as pd
 
         out = out.copy()
         for k, (j, column) in enumerate(zip(places, columns, strict=True)):
             cells = self.cells(j)
-            holes = cells.missing(marker) & ~np.isnan(codes[:, k])
-            array = self._filled_column(j, cells, column, holes, codes[holes, k])
+            array = self._filled_column(j, cells, column, holes[:, j], codes[holes[:, j], k])
             out.isetitem(k, pd.Series(array, index=out.index, dtype=array.dtype))  # objects would become strings
         return out
 
@@ -422,14 +423,13 @@ class PolarsTable:
             return _categorical_cells(name, series, null)
         return label_objects(name, series.to_list(), "string" if dtype == pl.String else "object")
 
-    def filled(self, codes: np.ndarray, columns: Sequence[Column], marker: Any, places: np.ndarray) -> Any:
+    def filled(self, codes: np.ndarray, columns: Sequence[Column], holes: np.ndarray, places: np.ndarray) -> Any:
         import polars as pl
 
         filled = []
         for j in places:
             cells = self.cells(j)
-            holes = cells.missing(marker) & ~np.isnan(codes[:, j])
-            filled.append(self._filled_column(j, cells, columns[j], holes, codes[holes, j]))
+            filled.append(self._filled_column(j, cells, columns[j], holes[:, j], codes[holes[:, j], j]))
         return pl.DataFrame(filled)
 
     def _filled_column(self, j: int, cells: Cells, column: Column, holes: np.ndarray, codes: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures of fitted models. Matplotlib is imported when something is drawn."""
+"""Pictures of topics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.manifold import smacof
 from sklearn.utils.validation import check_is_fitted
 
-from ._validation import check_choice, check_integer
+from .._validation import check_choice, check_integer
 
 __all__ = ["TopicDisplay"]
 

@@ -1,0 +1,7 @@
+"""Pictures of fitted models and of tables. Matplotlib is imported when something is drawn."""
+
+from .convergence import ConvergenceDisplay
+from .imputation import MissingnessDisplay, OverimputationDisplay
+from .topics import TopicDisplay
+
+__all__ = ["ConvergenceDisplay", "MissingnessDisplay", "OverimputationDisplay", "TopicDisplay"]
