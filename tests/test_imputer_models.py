@@ -584,11 +584,18 @@ def test_a_coordinate_without_spread_is_a_point():
 
 
 @pytest.mark.parametrize("scale", [SCORES, Linear(3.0, 2.0)], ids=["scores", "linear"])
-def test_slopes_are_derivatives_and_scales_go_back(scale):
+def test_scales_go_back(scale):
     codes = np.linspace(0.1, 15, 50)
     assert_allclose(scale.from_latent(scale.to_latent(codes)), codes, rtol=1e-12)
-    if isinstance(scale, Linear):
-        assert_allclose(scale.slope(codes), (scale.to_latent(codes + 1e-3) - scale.to_latent(codes)) / 1e-3, rtol=1e-9)
+
+
+def test_beliefs_about_codes_are_beliefs_about_coordinates():
+    z, sd = Linear(3.0, 2.0).belief(np.array([5.0]), np.array([0.5]))
+    assert_allclose((z[0], sd[0]), (1.0, 0.25))
+    even = NormalScores(np.linspace(0, 10, 101), np.linspace(-2, 2, 101))
+    z, sd = even.belief(np.array([5.0, 20.0]), np.array([0.5, 1.0]))
+    assert_allclose(z, [0.0, 6.0], atol=1e-12)  # beyond all values along the line
+    assert_allclose(sd, [0.2, 0.4])
 
 
 # --- draws ---

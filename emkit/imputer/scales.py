@@ -62,7 +62,7 @@ class NormalScores:
         return np.interp(z, self.scores, self.values)
 
     def belief(self, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and standard deviations of codes as those of z, by the slope near the mean; beyond all values linear."""
+        """Means and standard deviations of codes as those of z, by the slope at the mean; linear beyond all values."""
         inside = np.clip(mean, self.values[0], self.values[-1])
         slope = self._slope(inside)
         return self.to_latent(inside) + slope * (mean - inside), sd * slope
