@@ -32,7 +32,8 @@ def check_number(name: str, value: Any, low: float) -> float:
 
 
 def check_choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
-    """One of some values; a bool is not taken for the integer that it equals."""
+    """One of some values; a bool is not taken for the integer that it equals, but NumPy's values for Python's."""
+    value = value.item() if isinstance(value, np.generic) else value
     if not any(type(value) is type(a) and value == a for a in allowed):
         raise ValueError(f"{name} must be one of {list(allowed)}, but got {value!r}")
     return value

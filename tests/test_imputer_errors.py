@@ -142,22 +142,18 @@ ARGUMENTS = [
     ({"n_components": "3"}, r"n_components .* '3'"),
     ({"n_components": None}, r"n_components .* None"),
     ({"n_components": [2]}, r"n_components .* \[2\]"),
-    case(
-        {"n_components": "three"}, r"n_components .*'auto'", marks=defect("message does not say that 'auto' is allowed")
-    ),
+    case({"n_components": "three"}, r"n_components .*'auto'"),
     ({"statistic": "avg"}, r"statistic must be one of \['auto', 'mean', 'median', 'mode', 'sample'\], but got 'avg'"),
     ({"statistic": None}, r"statistic must be one of .* None"),
-    ({"ridge": -1}, r"ridge must be a finite number >= 0, but got -1"),
+    ({"ridge": -1}, r"ridge must be 'auto' or a finite number >= 0, but got -1"),
     ({"ridge": nan}, r"ridge .* nan"),
     ({"ridge": np.inf}, r"ridge .* inf"),
     ({"ridge": "x"}, r"ridge .* 'x'"),
     ({"ridge": None}, r"ridge .* None"),
     ({"ridge": True}, r"ridge .* True"),
     ({"ridge": [0.1]}, r"ridge .* \[0\.1\]"),
-    case(
-        {"ridge": np.ones(2)}, r"ridge must be", marks=defect("ridge != 'auto' of an array: truth value is ambiguous")
-    ),
-    case({"ridge": "x"}, r"ridge .*'auto'", marks=defect("the message does not say that 'auto' is allowed")),
+    case({"ridge": np.ones(2)}, r"ridge must be"),
+    case({"ridge": "x"}, r"ridge .*'auto'"),
     ({"columns": "float"}, rf"columns must give a kind among {KIND} or a list of levels .* 'float'"),
     ({"columns": 1}, rf"columns must be None, a kind among {KIND}, a dict or a list, but got 1"),
     ({"columns": {"zz": "nominal"}}, r"columns has names that are not in X: \['zz'\]; the columns of X are \[0, 1, 2"),
@@ -177,8 +173,8 @@ ARGUMENTS = [
     ({"min_value": {9: 1}}, r"min_value names the column 9, but the columns are \[0, 1, 2, 3\]"),
     ({"min_value": {0: "x"}}, r"min_value must have numbers for bounds, but got 'x'"),
     ({"min_value": {0: None}}, r"min_value must have numbers for bounds, but got None"),
-    case({"min_value": np.inf}, r"min_value", marks=defect("a lower bound of infinity fills gaps with infinity")),
-    case({"max_value": -np.inf}, r"max_value", marks=defect("an upper bound of -infinity fills gaps with -infinity")),
+    case({"min_value": np.inf}, r"min_value"),
+    case({"max_value": -np.inf}, r"max_value"),
     ({"max_value": 1j}, r"max_value .* 1j"),
     ({"max_value": [1, 2]}, r"max_value must be one number or one for each of the 4 columns"),
     ({"max_value": np.ones((4, 1))}, r"max_value must be one number or one for each of the 4 columns"),
@@ -216,7 +212,6 @@ def test_arguments(arguments, message, call):
     assert_refused(EMImputer(**arguments), message, call=call)
 
 
-@defect("more factors than coordinates: 'cannot reshape array of size 16'")
 @pytest.mark.parametrize("n_components", [5, 6, 1000])
 def test_more_factors_than_columns(n_components):
     imputer = EMImputer("factor", n_components=n_components)
@@ -251,8 +246,8 @@ def test_columns_of_a_frame(columns, message):
         ("unseen", "ignore", "unseen must be one of"),
         ("missing_values", -1, "missing_values is -1"),
         ("missing_values", [], "missing_values must be"),
-        case("statistic", "avg", "statistic must be", marks=defect("transform takes any statistic for the mean")),
-        case("min_value", 1e9, "min_value is 1e.09 but", marks=defect("transform does not compare the bounds")),
+        case("statistic", "avg", "statistic must be"),
+        case("min_value", 1e9, "min_value is 1e.09 but"),
     ],
 )
 def test_arguments_that_are_changed_after_the_fit(name, value, message):
@@ -305,11 +300,7 @@ TABLES = [
     (SMALL.assign(b=pd.Series([1.5, -np.inf, "x", None], dtype=object)), "infinity .*: column 'b'"),
     (pl.DataFrame({"a": [1.0, None], "b": [1.0, np.inf]}), "infinity .*: column 'b'"),
     (pd.DataFrame({"a": [1.0, 2], "b": pd.array([np.inf, 1], dtype="Float64")}), "infinity .*: column 'b'"),
-    case(
-        pl.LazyFrame({"a": [1.0]}),
-        "LazyFrame",
-        marks=defect("as_table makes an array of it before tables._open sees it"),
-    ),
+    case(pl.LazyFrame({"a": [1.0]}), "LazyFrame"),
 ]
 
 
@@ -408,9 +399,10 @@ def test_rows_of_weight_zero_are_left_out(model):
     assert_frame_equal(weighted.transform(MIXED), again.transform(MIXED))
 
 
-@defect("a level of a row of weight zero is unknown, so that fit_transform refuses its own table")
-def test_a_level_that_only_rows_of_weight_zero_have():
-    EMImputer().fit_transform(SMALL, sample_weight=[1, 0, 1, 1])
+def test_a_level_that_only_rows_of_weight_zero_have_is_unseen():
+    with pytest.raises(ValueError, match="but its known values are"):
+        EMImputer().fit_transform(SMALL, sample_weight=[1, 0, 1, 1])
+    EMImputer(unseen="missing").fit_transform(SMALL, sample_weight=[1, 0, 1, 1])
 
 
 # --- arguments of methods -----------------------------------------------------------------------------------------
@@ -549,10 +541,6 @@ def test_cell_prior_of_levels():
         make("copula").fit(MIXED).transform(MIXED, cell_prior=tuple(parts))
 
 
-OUTSIDE = "beyond the values of the training table NormalScores.slope is 0, and the precision of the prior infinite"
-SHARP = "the precision of a sharp prior overflows: FloatingPointError of the kernel"
-
-
 @pytest.mark.parametrize(
     ("model", "mean", "sd"),
     [
@@ -562,13 +550,13 @@ SHARP = "the precision of a sharp prior overflows: FloatingPointError of the ker
         ("gaussian", 0, 1e100),
         ("gaussian", 0, np.inf),
         ("gaussian", 0, 1e-6),
-        case("gaussian", 0, 1e-200, marks=defect(SHARP)),
+        case("gaussian", 0, 1e-200),
         ("copula", 0, 1),
         ("copula", 0, 1e-6),
         ("copula", 0, 1e100),
-        case("copula", 50, 1, marks=defect(OUTSIDE)),
-        case("copula", -50, 10, marks=defect(OUTSIDE)),
-        case("copula", 0, 1e-200, marks=defect(SHARP)),
+        case("copula", 50, 1),
+        case("copula", -50, 10),
+        case("copula", 0, 1e-200),
     ],
 )
 def test_far_and_sharp_cell_priors(model, mean, sd):
@@ -582,7 +570,6 @@ def test_far_and_sharp_cell_priors(model, mean, sd):
         assert_allclose(tables[0][missing, 0], mean, atol=1e-4)
 
 
-@defect("NormalScores.slope of a constant column is 0, and the precision of the prior infinite")
 def test_cell_prior_of_a_constant_column():
     imputer = make("copula").fit(np.array([[1, 1.0], [1, 2], [1, nan], [nan, 4]]))
     out = imputer.transform(np.array([[nan, 2.0]]), cell_prior=([[1.0, nan]], [[1.0, nan]]))
@@ -605,13 +592,11 @@ def test_unseen_levels(model):
     assert n_gaps(imputer.impute(new, 1)[0]) == 0
 
 
-@defect("an unseen level counts as missing everywhere, but transform and impute leave it where it is")
 def test_unseen_levels_are_filled():
     imputer = make("copula", unseen="missing").fit(MIXED)
     assert imputer.transform(MIXED.head(1).assign(colour="green"))["colour"].item() in ("red", "white", "blue")
 
 
-@defect("integers of at most 20 values are ordinal, so that another integer at transform is an error by default")
 def test_another_integer():
     frame = pd.DataFrame({"a": [*range(15), 20], "b": np.arange(16.0)})
     EMImputer().fit(frame).transform(pd.DataFrame({"a": [16], "b": [nan]}))
@@ -627,10 +612,6 @@ def test_levels_that_are_listed_but_not_observed(model):
     assert_complete(imputer, MIXED)
 
 
-IMPOSSIBLE = "posterior of a row that no component allows is NaN (ridge=0)"
-
-
-@defect(IMPOSSIBLE)
 @pytest.mark.parametrize("model", ["latent_class", "mixture"])
 def test_rows_that_no_component_allows(model):
     table = pd.DataFrame({name: [f"{name}1", f"{name}1", f"{name}2", f"{name}2"] * 5 for name in "abc"})
@@ -655,10 +636,6 @@ def test_every_statistic(model, statistic):
     assert_complete(make(model, statistic=statistic).fit(table_for(model)), table_for(model))
 
 
-UNOBSERVED = "a bootstrap sample without a value of some column: LinAlgError of FactorModel.m_step"
-
-
-@defect(UNOBSERVED)
 def test_tables_of_a_column_that_is_rarely_observed():
     table = np.column_stack([X, np.r_[1.0, 2, np.full(len(X) - 2, nan)]])
     assert n_gaps(make("factor").fit(table).impute(table, 30)[0]) == 0
@@ -682,10 +659,12 @@ def test_tables_of_a_column_that_is_rarely_observed():
     ],
     ids=str,
 )
-def test_tiny_tables(request, model, table):
+def test_tiny_tables(model, table):
     table = np.array(table, dtype=float)
-    if model == "factor" and table.shape == (3, 2) and np.isnan(table).sum() == 4 and table[0, 0] == 1:
-        request.applymarker(defect(UNOBSERVED))
+    if model == "mixture" and len(table) == 1:
+        with pytest.raises(ValueError, match="n_components must be at most 1, the number of rows, but got 2"):
+            make(model).fit(table)
+        return
     imputer = make(model).fit(table)
     out = imputer.transform(table)
     kept = ~np.isnan(table).all(axis=0)
@@ -698,12 +677,9 @@ def test_tiny_tables(request, model, table):
     assert np.isfinite(imputer.score(table))
 
 
-NO_COORDINATE = "a table of nominal columns of one level has no coordinate: IndexError, or a shape error of solve"
-
-
 @pytest.mark.parametrize("model", ["auto", *ALL_MODELS])
 @pytest.mark.parametrize("kind", ["string", "ordered", "boolean", "and a number"])
-def test_columns_of_one_level(request, capfd, model, kind):
+def test_columns_of_one_level(capfd, model, kind):
     table = {
         "string": pd.DataFrame({"a": ["x", None, "x", "x"]}),
         "ordered": pd.DataFrame({"a": pd.Categorical(["x", None, "x", "x"], ordered=True)}),
@@ -711,7 +687,9 @@ def test_columns_of_one_level(request, capfd, model, kind):
         "and a number": pd.DataFrame({"b": [1.0, 2, 3, None], "a": ["x", None, "x", "x"]}),
     }[kind]
     if kind == "string" and model in ("gaussian", "factor"):
-        request.applymarker(defect(NO_COORDINATE))
+        with pytest.raises(ValueError, match="only categories of one level"):
+            make(model).fit(table)
+        return
     if model == "latent_class" and kind == "and a number":
         pytest.skip("it takes no numbers")
     with warnings.catch_warnings():
@@ -764,10 +742,6 @@ def test_a_larger_ridge_is_announced(model):
     assert imputer.ridge_ > 0
 
 
-VANISHING = "the variance of a missing constant falls to 0 step by step, until the kernel raises FloatingPointError"
-
-
-@defect(VANISHING)
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:the covariance of the columns")
 @pytest.mark.parametrize("model", ["gaussian", "copula"])
 def test_a_constant_column_without_ridge(model):
@@ -776,7 +750,6 @@ def test_a_constant_column_without_ridge(model):
     assert n_gaps(imputer.transform(table)) == 0
 
 
-@defect("the objective of FactorModel may fall in a step without a ridge (LEAST_NOISE holds the noise up)")
 def test_factors_without_ridge_do_not_fall():
     table = with_holes(np.random.default_rng(8).normal(size=(8, 8)))
     with warnings.catch_warnings():
@@ -816,18 +789,14 @@ def test_rows_without_a_value(model):
     assert_allclose(imputer.score_samples(void), 0, atol=1e-12)
 
 
-SQUARES = "scales.linear: squares of numbers above 1e154 overflow, and gaps are filled with NaN"
-TINY = "scales.linear: squares of numbers below 1e-162 vanish, and the column is taken for constant (errors of about 1)"
-
-
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:divide by zero")
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-100, 1e-12, 1e12, 1e100, 1e150, 1e300])
-def test_scales(request, model, scale):
-    if scale == 1e300:
-        request.applymarker(defect(SQUARES))
-    if scale == 1e-300:
-        request.applymarker(defect(TINY))
+def test_scales(model, scale):
+    if scale in (1e-300, 1e300):
+        with pytest.raises(ValueError, match=r"column 0 has values up to .*; multiply the column by a constant"):
+            make(model).fit(X * scale)
+        return
     imputer, plain = make(model).fit(X * scale), make(model).fit(X)
     out = imputer.transform(X * scale)
     assert n_gaps(out) == 0
@@ -853,10 +822,7 @@ def test_a_far_value_later(model, far):
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:divide by zero")
 @pytest.mark.parametrize("model", MODELS)
-def test_a_value_at_the_end_of_the_range_later(request, model):
-    if model != "copula":
-        reason = "squares overflow: NaN from predict_category_proba and score_samples, and of 'mixture' from transform"
-        request.applymarker(defect(reason))
+def test_a_value_at_the_end_of_the_range_later(model):
     imputer = make(model).fit(MIXED)
     new = MIXED.head(20).assign(a=1e200)
     assert n_gaps(imputer.transform(new)) == 0
@@ -915,7 +881,6 @@ def test_standard_errors_of_ordered_levels_are_in_steps():
         assert imputer.standard_error(table)[0, 0] == pytest.approx(np.sqrt(variance))
 
 
-@defect("Prediction.deviation takes ordered levels of 'latent_class' for categories, against the docstring")
 def test_standard_errors_of_ordered_levels_are_in_steps_for_latent_class():
     rng = np.random.default_rng(0)
     table = pd.DataFrame({n: pd.Categorical(rng.choice(list("1234"), 60), ordered=True) for n in "ab"})
@@ -1029,7 +994,6 @@ def test_masked_numbers(dtype):
     assert_array_equal(make("gaussian").fit_transform(table), make("gaussian").fit_transform(expected))
 
 
-@defect("as_table hands masked arrays other than of numbers to validate_data, which drops the mask without a word")
 @pytest.mark.parametrize(
     "data",
     [
@@ -1061,13 +1025,11 @@ def test_bounds(model):
             assert out[np.isnan(X)].max() <= 0.25
 
 
-@defect("bounds are clipped before counts are rounded: 2.6 becomes 3")
 def test_bounds_of_counts():
     table = pd.DataFrame({"a": pd.array([*range(0, 90, 3), None], dtype="Int64"), "b": np.arange(31.0)})
     assert EMImputer(max_value={"a": 2.6}).fit_transform(table)["a"].iloc[-1] <= 2.6
 
 
-@defect("bounds of integers that are ordinal by default (at most 20 values) are ignored without a word")
 def test_bounds_of_few_integers():
     table = pd.DataFrame({"a": pd.array([3, 4, 5, 1, 2, None], dtype="Int64"), "b": [3.0, 4, 5, 1, 2, 5]})
     assert EMImputer(max_value={"a": 3}).fit_transform(table)["a"].iloc[-1] <= 3
@@ -1082,10 +1044,7 @@ def test_bounds_of_few_integers():
         "gaussian",
         "copula",
         "mixture",
-        case(
-            "factor",
-            marks=defect("q in the denominator of FactorModel.m_step does not grow with the weights"),
-        ),
+        case("factor"),
     ],
 )
 @pytest.mark.parametrize("scale", [1e-2, 1e3])
@@ -1100,10 +1059,7 @@ def test_the_scale_of_the_weights_does_not_matter_for_a_given_ridge(model, scale
         "gaussian",
         "copula",
         "mixture",
-        case(
-            "factor",
-            marks=defect("per_row leaves q in the denominator of FactorModel.m_step: noise shrinks"),
-        ),
+        case("factor"),
         "latent_class",
     ],
 )
@@ -1212,7 +1168,7 @@ def has_coordinate(table):
 @RANDOM
 @given(table=frames())
 def test_any_table(model, table):
-    if not has_coordinate(table):
+    if not has_coordinate(table) or (model == "mixture" and len(table) < 2):
         return
     before = table.copy()
     imputer = fitted(make(model, max_iter=50), table)
@@ -1229,8 +1185,7 @@ def test_any_table(model, table):
     low, high = imputer.predict_interval(table)
     assert n_gaps(low) == n_gaps(high) == 0
     assert (imputer.standard_error(table) >= 0).all()
-    if imputer.model_ != "factor" or n_gaps(table[kept]) == 0:  # see `UNOBSERVED`
-        assert n_gaps(imputer.impute(table, 1)[0]) == 0
+    assert n_gaps(imputer.impute(table, 1)[0]) == 0
     for name in kept:
         if imputer.column_kinds_[name] in ("ordinal", "nominal"):
             assert_allclose(imputer.predict_category_proba(table, name).sum(axis=1), 1)

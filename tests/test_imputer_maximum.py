@@ -229,15 +229,15 @@ def negative_of_factors(vector, Z, weight, prior_weight):
     """Log noise in place of noise; the prior is that of `FactorModel`."""
     d = Z.shape[1]
     mean, log_noise, loadings = factor_parts(vector, d)
-    noise, q = np.exp(log_noise), loadings.shape[1]
+    noise = np.exp(log_noise)
     covariance = loadings @ loadings.T + np.diag(noise)
     by_mean, by_covariance = slopes(mean, covariance, Z, weight)
     value = weight @ row_logs(mean, covariance, Z)
     by_loadings, by_noise = 2 * by_covariance @ loadings, by_covariance.diagonal() * noise
     if prior_weight:
         squares = (loadings**2).sum(axis=1)
-        value -= 0.5 * ((prior_weight + q) * log_noise + prior_weight * (1 + squares) / noise).sum()
-        by_noise = by_noise - 0.5 * (prior_weight + q - prior_weight * (1 + squares) / noise)
+        value -= 0.5 * (prior_weight * (log_noise + (1 + squares) / noise)).sum()
+        by_noise = by_noise - 0.5 * prior_weight * (1 - (1 + squares) / noise)
         by_loadings = by_loadings - prior_weight * loadings / noise[:, None]
     return -value, -np.concatenate([by_mean, by_noise, by_loadings.ravel()])
 

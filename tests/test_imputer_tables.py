@@ -502,8 +502,7 @@ def test_unseen_values():
     with pytest.raises(ValueError, match=r"Column 'a' has the value 'z', but its known values are \['x', 'y'\]"):
         read(new, columns)
     same(read(new, columns, unseen="missing"), [[1, 0], [np.nan, 0]])
-    with pytest.raises(ValueError, match="Column 'b' has the value 3"):
-        read(new.assign(a="x", b=3), columns)
+    same(read(new.assign(a="x", b=[3, -1]), columns), [[0, 1], [0, 0]])  # integers count as the nearest level
     with pytest.raises(ValueError, match=r"unseen must be one of .* 'ignore'"):
         read(new, columns, unseen="ignore")
     with pytest.raises(ValueError, match="X has 1 columns, but 2 are expected"):

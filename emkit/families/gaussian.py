@@ -304,8 +304,16 @@ def check_range(description: Description, dtype: np.dtype) -> None:
 
 
 def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log sum_k exp(log_joint), (n,), and the responsibilities, (n, k), in the dtype of the argument."""
+    """log sum_k exp(log_joint), (n,), and the responsibilities, (n, k), in the dtype of the argument.
+
+    A row that no component can have made has -inf, and equal responsibilities.
+    """
     top = log_joint.max(axis=1, keepdims=True)
+    impossible = top == -np.inf
+    if impossible.any():
+        log_joint = np.where(impossible, 0.0, log_joint)
+        log_likelihood, resp = posterior(log_joint)
+        return np.where(impossible[:, 0], -np.inf, log_likelihood), resp
     resp = np.exp(log_joint - top)
     total = resp.sum(axis=1, keepdims=True)
     resp /= total

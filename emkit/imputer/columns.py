@@ -29,6 +29,7 @@ class Column:
     kind: str  # one of KINDS
     levels: tuple[Any, ...]  # ordinal and nominal: the values for codes 0, 1, ... in order; () if none was observed
     restore: Any  # the dtype in the training table, for new tables in which another dtype cannot hold the values
+    nearest: bool = False  # whether a number that is no level counts as the nearest one
 
     @property
     def is_numeric(self) -> bool:
@@ -65,10 +66,20 @@ class Column:
             return _objects([int(value) for value in values])
         return values.astype(object)
 
+    def _nearest_levels(self, numbers: np.ndarray) -> np.ndarray:
+        """Codes of numbers (n,); NaN stays. Of two levels that are equally near the lower one."""
+        levels = np.array(self.levels, dtype=np.float64)
+        if not len(levels):
+            return np.full_like(numbers, np.nan)
+        codes = np.searchsorted((levels[1:] + levels[:-1]) / 2, numbers).astype(np.float64)
+        return np.where(np.isnan(numbers), np.nan, codes)
+
     def encode(self, cells: Cells, missing: np.ndarray, unseen: str = "error") -> np.ndarray:
         """Codes (n,) of cells; a value without a code is an error or becomes missing."""
         if self.is_numeric:
             return cells.numbers(missing)
+        if self.nearest:
+            return self._nearest_levels(cells.numbers(missing))
         values, codes = cells.distinct(missing)
         place = {level: code for code, level in enumerate(self.levels)}
         found = np.array([place.get(value, np.nan) for value in values] + [np.nan])
@@ -92,7 +103,8 @@ def make_column(
     if kind in ("continuous", "count"):
         return Column(cells.name, kind, (), restore), cells.numbers(missing)
     levels, codes = cells.distinct(missing)
-    return Column(cells.name, kind, levels, restore), codes
+    nearest = request is None and cells.sort == "integer"
+    return Column(cells.name, kind, levels, restore, nearest), codes
 
 
 class Cells:

@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
-from .._validation import check_integer, check_n_init, check_sample_weight
-from .fitting import fit_batch, fit_online, read_all_bounds
+from .._validation import check_choice, check_integer, check_n_init, check_sample_weight
+from .fitting import STATISTICS, fit_batch, fit_online, read_all_bounds
 from .imputing import all_columns, by_cell, category_proba, completed, within_bounds
 from .models import log_units
 from .multiple import imputations
-from .reading import column_place, read_cell_prior, read_further, with_indicator
+from .reading import code_bounds, column_place, read_cell_prior, read_further, with_indicator
 from .scales import Dummies
 from .tables import values, write
 
@@ -51,8 +51,9 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     columns : None, str, dict or list, default=None
         Kinds of columns where the dtype does not tell them: "continuous", "count", "ordinal", "nominal" for all, by
         name, or one for each column; a list of values, in order, makes a column ordinal with these levels. Otherwise
-        floats are continuous; integers are counts (numbers that are rounded), with at most 20 distinct values ordinal;
-        booleans and ordered categories are ordinal; strings and categories nominal.
+        floats are continuous; integers are counts (numbers that are rounded), with at most 20 distinct values ordinal
+        (a new one then counts as the nearest); booleans and ordered categories are ordinal; strings and categories
+        nominal.
     min_value, max_value : None, float, array-like of shape (n_features,) or dict, default=None
         Bounds of imputed numbers, for all columns, one for each, or by name.
     missing_values : object, default=nan
@@ -260,6 +261,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         X : frame or ndarray of shape (n_samples, n_features_out)
             A table of the same type without missing cells; observed cells are as they were.
         """
+        check_choice("statistic", self.statistic, STATISTICS)
         table, codes, prior = self._read(X, cell_prior)
         rng = self._random_generator() if self.statistic == "sample" else None
         return self._write(completed(self, codes[:, self._state.kept], prior, rng), codes, table)
@@ -349,7 +351,12 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         """
         _, codes, prior = self._read(X, cell_prior)
         own = codes[:, self._state.kept]
-        errors = by_cell(self._state.table, own, lambda prediction, j: prediction.deviation(j), prior, known=0.0)
+        columns = self._kept_columns()
+
+        def error(prediction, j):
+            return prediction.doubt(j) if columns[j].kind == "nominal" else prediction.deviation(j)
+
+        errors = by_cell(self._state.table, own, error, prior, known=0.0)
         return all_columns(self, errors)
 
     def predict_category_proba(self, X, column):
@@ -534,8 +541,12 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         return {column.name: list(column.levels) for column in self._state.columns if column.levels}
 
     def _check_n_components(self):
-        if not isinstance(self.n_components, str) or self.n_components != "auto":
+        if isinstance(self.n_components, str) and self.n_components == "auto":
+            return
+        try:
             super()._check_n_components()
+        except ValueError:
+            raise ValueError(f"n_components must be 'auto' or an integer >= 1, but got {self.n_components!r}") from None
 
     def _n_starts(self):
         return check_n_init(self.n_init)
@@ -548,10 +559,10 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         return np.ones_like(self._state.kept) if self.keep_empty_features else self._state.kept
 
     def _bounds(self):
-        """Of the codes of the columns with a value, (2, q); infinite but for numbers."""
-        numeric = np.array([column.is_numeric for column in self._kept_columns()])
-        low, high = (bounds[self._state.kept] for bounds in read_all_bounds(self, self._state.columns))
-        return np.where(numeric, low, -np.inf), np.where(numeric, high, np.inf)
+        """Of the codes of the columns with a value, (2, q); infinite but for numbers and levels that are numbers."""
+        low, high = read_all_bounds(self, self._state.columns)
+        pairs = zip(self._kept_columns(), low[self._state.kept], high[self._state.kept], strict=True)
+        return np.array([code_bounds(*pair) for pair in pairs]).T
 
     def _read(self, X, cell_prior):
         """A table, its codes (n, p), and beliefs about the columns with a value."""
@@ -575,7 +586,9 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         )
         if self.indicator_ is None:
             return out
-        return with_indicator(out, self.indicator_, np.where(np.isnan(codes), np.nan, 0.0), self.n_features_in_)
+        return with_indicator(
+            out, self.indicator_, np.where(np.isnan(codes), np.nan, 0.0), getattr(self, "feature_names_in_", None)
+        )
 
     def _check_likelihood(self, name):
         check_is_fitted(self)

@@ -22,7 +22,7 @@ from .gaussian_table import Completed, joined
 from .rows import IncompleteRows
 
 LOG_2PI = float(np.log(2 * np.pi))
-LEAST_NOISE = 1e-8  # variance, relative to the prior's
+LEAST_NOISE = 1e-6  # variance, relative to the prior's
 
 
 class FactorParams(NamedTuple):
@@ -72,14 +72,13 @@ def scores(params: FactorParams, rows: IncompleteRows) -> Scores:
 class FactorModel:
     """Maximum likelihood under a prior worth `prior_weight` rows: noise about `prior`, loadings about zero.
 
-    In units of the noise the loadings of each coordinate are N(0, 1 / prior_weight), and its noise is as if so many
-    rows had shown the variance `prior`.
+    The log-prior of a coordinate is -prior_weight / 2 times log noise + (prior + squared loadings) / noise: as if so
+    many rows had shown the variance `prior` and no trace of the factors.
     """
 
     prior: np.ndarray  # (d,)
     prior_weight: float
     n_factors: int
-    row: float = 1.0  # weight of a row: less than 1 where statistics are those of an average row
 
     can_accelerate = True
     monotone = True
@@ -124,26 +123,18 @@ class FactorModel:
         ridge = self.prior_weight * np.eye(q + 1)
         ridge[0, 0] = 0.0
         grams += ridge
+        grams[stats.counts == 0] += np.eye(q + 1)  # a coordinate that is known in no row keeps its mean
         slopes = np.linalg.solve(grams, stats.products[:, :, None])[:, :, 0]
         left = stats.squares - (slopes * stats.products).sum(axis=1) + self.prior_weight * self.prior
-        noise = left / np.maximum(stats.counts + self.prior_weight + self._rows_of_loadings, 1e-300)
+        noise = left / np.maximum(stats.counts + self.prior_weight, 1e-300)
         noise = np.maximum(noise, LEAST_NOISE * self.prior)
         return FactorParams(params.mean + slopes[:, 0], slopes[:, 1:], noise)
-
-    @property
-    def _rows_of_loadings(self) -> float:
-        """What a prior of the loadings in units of the noise says of the noise: a row for each factor."""
-        return self.row * self.n_factors if self.prior_weight > 0 else 0.0
 
     def log_prior(self, params: FactorParams) -> float:
         if self.prior_weight == 0:
             return 0.0
-        of_noise = self.prior_weight * (np.log(params.noise) + self.prior / params.noise)
-        of_loadings = (
-            self._rows_of_loadings * np.log(params.noise)
-            + self.prior_weight * (params.loadings**2).sum(axis=1) / params.noise
-        )
-        return -0.5 * float((of_noise + of_loadings).sum())
+        by_coordinate = np.log(params.noise) + (self.prior + (params.loadings**2).sum(axis=1)) / params.noise
+        return -0.5 * self.prior_weight * float(by_coordinate.sum())
 
     def n_free(self, params: FactorParams) -> int:
         """Loadings count up to a rotation of the factors."""
@@ -152,7 +143,7 @@ class FactorModel:
 
     def rounding(self, params: FactorParams) -> float:
         ratio = 1 + (params.loadings**2).sum(axis=1) / params.noise
-        return float(np.finfo(np.float64).eps) * (1e3 + 10 * float(ratio.max(initial=0.0)))
+        return float(np.finfo(np.float64).eps) * (1e3 + 1e3 * float(ratio.max(initial=0.0)))
 
     def to_vector(self, params: FactorParams) -> np.ndarray:
         scale = np.sqrt(self.prior)

@@ -15,13 +15,14 @@ from ..online import OnlineState, online_step
 from .columns import Column
 from .imputing import unconditional
 from .models import MODELS, Fit, Recipe, Table, Training, choose, log_units
-from .reading import as_table, check_bounds, read_bounds
+from .reading import as_table, check_bounds, check_indicator, read_bounds
 from .scales import Linear
 from .tables import read, read_training
 
 if TYPE_CHECKING:
     from .estimator import EMImputer
 
+WIDEST = 1e153  # so that a variance is a float
 STATISTICS = ("auto", "mean", "median", "mode", "sample")
 
 
@@ -45,7 +46,8 @@ def fit_batch(estimator: EMImputer, owner: EMImputer, X: Any, sample_weight: Any
     raw = as_table(estimator, X, reset=True)
     raw, weight = weighted_rows(raw, sample_weight)
     columns, codes = read_training(raw, estimator.columns, estimator.missing_values)
-    check_bounds(*read_all_bounds(estimator, columns), columns)
+    read_all_bounds(estimator, columns)
+    check_ranges(columns, codes)
     gaps = np.isnan(codes)
     kept = ~np.isnan(codes).all(axis=0)
     if not kept.any():
@@ -58,7 +60,24 @@ def fit_batch(estimator: EMImputer, owner: EMImputer, X: Any, sample_weight: Any
     estimator.indicator_ = None
     if estimator.add_indicator:
         estimator.indicator_ = MissingIndicator(error_on_new=False).fit(np.where(gaps, np.nan, 0.0))
+        check_indicator(estimator.indicator_, raw, getattr(estimator, "feature_names_in_", None))
+    estimator._record(fit.search, fit.model)
     _publish(estimator, fit, data)
+
+
+def check_ranges(columns: tuple[Column, ...], codes: np.ndarray) -> None:
+    """ValueError for a column of numbers whose variance, or its inverse, would leave the range of floats."""
+    for j, column in enumerate(columns):
+        known = codes[~np.isnan(codes[:, j]), j]
+        if not column.is_numeric or not len(known):
+            continue
+        largest = np.abs(known).max()
+        spread = np.ptp(known) if largest <= WIDEST else np.inf
+        if not (spread == 0 or 1 / WIDEST < spread <= 2 * WIDEST):
+            raise ValueError(
+                f"column {column.name!r} has values up to {largest:g} that spread over {spread:g}, but values must be "
+                f"below {WIDEST:g} and spread over more than {1 / WIDEST:g}; multiply the column by a constant"
+            )
 
 
 def weighted_rows(table: Any, sample_weight: Any) -> tuple[Any, np.ndarray]:
@@ -78,15 +97,21 @@ def check_params(estimator: EMImputer) -> None:
     check_choice("model", estimator.model, ("auto", *MODELS))
     check_choice("statistic", estimator.statistic, STATISTICS)
     check_choice("unseen", estimator.unseen, ("error", "missing"))
-    if estimator.ridge != "auto":
-        check_number("ridge", estimator.ridge, 0)
+    if not (isinstance(estimator.ridge, str) and estimator.ridge == "auto"):
+        try:
+            check_number("ridge", estimator.ridge, 0)
+        except ValueError:
+            raise ValueError(f"ridge must be 'auto' or a finite number >= 0, but got {estimator.ridge!r}") from None
     for name in ("add_indicator", "keep_empty_features"):
         check_choice(name, getattr(estimator, name), (True, False))
 
 
 def read_all_bounds(estimator: EMImputer, columns: tuple[Column, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest imputed values of all columns, (p,) each."""
     low = read_bounds("min_value", estimator.min_value, columns, -np.inf)
-    return low, read_bounds("max_value", estimator.max_value, columns, np.inf)
+    high = read_bounds("max_value", estimator.max_value, columns, np.inf)
+    check_bounds(low, high, columns)
+    return low, high
 
 
 def _run(estimator: EMImputer, owner: EMImputer, problem: Any, n_starts: int | None, start: Any) -> Any:
@@ -102,7 +127,6 @@ def _state(columns: tuple[Column, ...], kept: np.ndarray, data: Training, fit: F
 
 
 def _publish(estimator: EMImputer, fit: Fit, data: Training) -> None:
-    estimator._record(fit.search, fit.model)
     shift = float(data.weight @ log_units(fit.table, data.codes))
     estimator.objective_ += shift
     estimator.history_["objective"] += shift

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .rows import Factors, IncompleteRows
-from .scales import Cells, Dummies, Linear, NormalScores, Scale
+from .scales import FARTHEST, Cells, Dummies, Linear, NormalScores, Scale
+
+SHARPEST = 1e-6  # standard deviation of a belief, so that its precision is no infinity
 
 
 class CellPrior(NamedTuple):
@@ -97,7 +99,7 @@ class Layout:
         if not columns:
             return
         mean, unit = (np.array([getattr(scale, name) for scale in linear.values()]) for name in ("mean", "scale"))
-        z = (codes[:, columns] - mean) / unit
+        z = np.clip((codes[:, columns] - mean) / unit, -FARTHEST, FARTHEST)
         known = ~np.isnan(z)
         values[:, places] = np.where(known, z, 0.0)
         exact[:, places] = known
@@ -113,6 +115,7 @@ class Layout:
                 continue  # the caller has refused beliefs about these
             held = np.isnan(codes[:, j]) & ~np.isnan(prior.mean[:, j])
             mean, sd = scale.belief(prior.mean[held, j], prior.sd[held, j])
+            sd = np.maximum(sd, SHARPEST)
             factors.tau[held, self.first[j]] = 1 / sd**2
             factors.nu[held, self.first[j]] = mean / sd**2
 

@@ -97,7 +97,7 @@ class FactorRecipe:
         return GaussianTable(self.layout, FactorCore(params))
 
     def per_row(self, model: FactorModel, weight: float) -> FactorModel:
-        return replace(model, prior_weight=model.prior_weight / weight, row=1 / weight)
+        return replace(model, prior_weight=model.prior_weight / weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +174,7 @@ class Single:
 
 def fit_latent(make_scale: Callable[..., Scale], estimator: EMImputer, data: Training, run: Run) -> Fit:
     recipe = LatentRecipe(make_layout(data.columns, data.codes, data.weight, make_scale))
+    _check_coordinates(recipe.layout)
     chunks = recipe.chunks(data.codes, data.weight)
     share = ridge_share(estimator.ridge, recipe.layout.n_coordinates, data.total)
     for larger in _shares(share):
@@ -204,6 +205,8 @@ def _shares(share: float) -> Iterator[float]:
 
 def fit_factor(estimator: EMImputer, data: Training, run: Run) -> Fit:
     layout = make_layout(data.columns, data.codes, data.weight, exact_scale)
+    _check_coordinates(layout)
+    _check_components(estimator.n_components, layout.n_coordinates, "coordinates (numbers, and levels but one)")
     share = ridge_share(estimator.ridge, layout.n_coordinates, data.total)
 
     def fit(q: int) -> Fit:
@@ -218,6 +221,7 @@ def fit_factor(estimator: EMImputer, data: Training, run: Run) -> Fit:
 
 
 def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
+    _check_components(estimator.n_components, len(data.codes), "rows")
     known = ~np.isnan(data.codes)
     scales = tuple(
         mixture_scale(column, data.codes[known[:, j], j], data.weight[known[:, j]])
@@ -241,6 +245,16 @@ def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
         return Fit(recipe.table(search.best.result.params), recipe, search, model, share, k)
 
     return _best(estimator.n_components, fit, max(len(X) // 2, 1))
+
+
+def _check_coordinates(layout: Layout) -> None:
+    if layout.n_coordinates == 0:
+        raise ValueError("X has only categories of one level each, of which this model knows nothing; use model='auto'")
+
+
+def _check_components(n_components: int | str, most: int, what: str) -> None:
+    if n_components != "auto" and n_components > most:  # type: ignore[operator]  # an integer then
+        raise ValueError(f"n_components must be at most {most}, the number of {what}, but got {n_components}")
 
 
 def fit_latent_class(estimator: EMImputer, data: Training, run: Run) -> Fit:

@@ -55,11 +55,13 @@ class Prediction:
         return self._moments(column)[0]
 
     def deviation(self, column: int) -> np.ndarray:
-        """Standard deviation of the code; of a nominal column, of the indicator of its most probable level."""
-        if column in self.categories:
-            top = self.probabilities(column).max(axis=1)
-            return np.sqrt(top * (1 - top))
+        """Standard deviation of the code."""
         return np.sqrt(self._moments(column)[1])
+
+    def doubt(self, column: int) -> np.ndarray:
+        """Standard deviation of the indicator of the most probable level."""
+        top = self.probabilities(column).max(axis=1)
+        return np.sqrt(top * (1 - top))
 
     def mode(self, column: int) -> np.ndarray:
         """Most probable level; of a number that at the middle of the densest component."""

@@ -21,16 +21,27 @@ def as_table(estimator: EMImputer, X: Any, *, reset: bool) -> Any:
     """A frame as it is, anything else as an array of numbers or objects; names and number of columns are checked."""
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+    if hasattr(X, "collect"):
+        raise ValueError("X is a LazyFrame, but a table in memory is required; X.collect() makes it one")
     if is_frame(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         if len(X) == 0:
             raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
         return X
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "fiu":
-        X = np.ma.filled(X.astype(X.dtype if X.dtype.kind == "f" else np.float64), np.nan)
+    if isinstance(X, np.ma.MaskedArray):
+        X = _without_mask(X)
     if not hasattr(X, "dtype"):
         X = _from_lists(X)
     return validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite=False)
+
+
+def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
+    """Masked numbers as NaN, masked objects as None."""
+    if X.dtype.kind in "fiu":
+        return np.ma.filled(X.astype(X.dtype if X.dtype.kind == "f" else np.float64), np.nan)
+    objects = np.array(X.data, dtype=object)
+    objects[np.ma.getmaskarray(X)] = None
+    return objects
 
 
 def is_frame(X: Any) -> bool:
@@ -78,10 +89,26 @@ def _bound(name: str, value: Any) -> float:
 
 
 def check_bounds(low: np.ndarray, high: np.ndarray, columns: Sequence[Column]) -> None:
-    bad = np.flatnonzero(low > high)
+    """ValueError for bounds between which there is no number."""
+    bad = np.flatnonzero((low > high) | (low == np.inf) | (high == -np.inf))
     if len(bad):
         j = int(bad[0])
         raise ValueError(f"min_value is {low[j]:g} but max_value is {high[j]:g} for column {columns[j].name!r}")
+
+
+def code_bounds(column: Column, low: float, high: float) -> tuple[float, float]:
+    """Bounds of a column as bounds of its codes: whole for counts, places of the levels between them for numbers."""
+    if column.kind == "continuous":
+        return low, high
+    if column.kind == "count":
+        return float(np.ceil(low)), float(np.floor(high))
+    if column.kind == "nominal" or column.has_booleans or not column.has_numbers:
+        return -np.inf, np.inf
+    levels = np.array(column.levels, dtype=np.float64)
+    first, last = np.searchsorted(levels, low), np.searchsorted(levels, high, side="right") - 1
+    if first > last:
+        raise ValueError(f"min_value {low:g} and max_value {high:g} leave no level of column {column.name!r}")
+    return float(first), float(last)
 
 
 def read_cell_prior(cell_prior: Any, columns: Sequence[Column], kept: np.ndarray, shape: tuple[int, int]) -> CellPrior:
@@ -126,13 +153,26 @@ def read_further(estimator: EMImputer, X: Any) -> tuple[Any, np.ndarray]:
     return table, read(table, estimator._state.columns, estimator.missing_values, estimator.unseen)
 
 
-def with_indicator(table: Any, indicator: Any, gaps: np.ndarray, n_columns: int) -> Any:
+def indicator_names(indicator: Any, names: Any) -> np.ndarray:
+    """Names of the columns that say what was missing; `names` (p,) or None."""
+    found: np.ndarray = indicator.get_feature_names_out(names)
+    return found
+
+
+def check_indicator(indicator: Any, table: Any, names: Any) -> None:
+    """ValueError if the table has a column of the name of one that is to be added."""
+    taken = {str(name) for name in table.columns} if is_frame(table) else set()
+    for name in indicator_names(indicator, names):
+        if name in taken:
+            raise ValueError(f"add_indicator would add a column {name!r}, but X has one of this name")
+
+
+def with_indicator(table: Any, indicator: Any, gaps: np.ndarray, names: Any) -> Any:
     """The table with columns that say what was missing; `gaps` (n, p) is NaN there."""
     flags = indicator.transform(gaps).astype(np.float64)  # as in scikit-learn
     if not is_frame(table):
         return np.concatenate([table, flags.astype(table.dtype)], axis=1)
-    names = [str(name) for name in table.columns] if len(table.columns) == n_columns else None
-    names = indicator.get_feature_names_out(names)
+    names = indicator_names(indicator, names)
     if hasattr(table, "assign"):
         return table.assign(**dict(zip(names, flags.T, strict=True)))
     import polars as pl

@@ -15,6 +15,7 @@ from scipy.special import ndtri
 from .columns import Column
 
 MOST_KNOTS = 2_000
+FARTHEST = 1e6  # standard deviations from the mean: what is farther out counts as this, so that its square has digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Linear:
     is_exact = True
 
     def to_latent(self, codes: np.ndarray) -> np.ndarray:
-        return (codes - self.mean) / self.scale
+        return np.clip((codes - self.mean) / self.scale, -FARTHEST, FARTHEST)
 
     def from_latent(self, z: np.ndarray) -> np.ndarray:
         return self.mean + self.scale * z
