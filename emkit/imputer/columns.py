@@ -67,22 +67,20 @@ class Column:
         return values.astype(object)
 
     def _nearest_levels(self, numbers: np.ndarray) -> np.ndarray:
-        """Codes of numbers (n,); NaN stays. Of two levels that are equally near the lower one."""
+        """Codes of the nearest levels of numbers (n,); of two that are equally near the lower one."""
         levels = np.array(self.levels, dtype=np.float64)
-        if not len(levels):
-            return np.full_like(numbers, np.nan)
-        codes = np.searchsorted((levels[1:] + levels[:-1]) / 2, numbers).astype(np.float64)
-        return np.where(np.isnan(numbers), np.nan, codes)
+        return np.searchsorted((levels[1:] + levels[:-1]) / 2, numbers).astype(np.float64)
 
     def encode(self, cells: Cells, missing: np.ndarray, unseen: str = "error") -> np.ndarray:
         """Codes (n,) of cells; a value without a code is an error or becomes missing."""
         if self.is_numeric:
             return cells.numbers(missing)
-        if self.nearest:
-            return self._nearest_levels(cells.numbers(missing))
         values, codes = cells.distinct(missing)
         place = {level: code for code, level in enumerate(self.levels)}
         found = np.array([place.get(value, np.nan) for value in values] + [np.nan])
+        if self.nearest and self.levels and all(isinstance(value, Real) for value in values):
+            numbers = np.array(values, dtype=np.float64)
+            found[:-1] = np.where(np.isnan(found[:-1]), self._nearest_levels(numbers), found[:-1])
         if unseen == "error" and np.isnan(found[:-1]).any():
             raise ValueError(
                 f"Column {self.name!r} has the value {values[np.isnan(found).argmax()]!r}, "

@@ -64,7 +64,8 @@ def scores(params: FactorParams, rows: IncompleteRows) -> Scores:
     pulls = deviations @ scaled
     centres = np.einsum("nab,nb->na", covariance, pulls)
     log_det = exact @ np.log(noise) + np.linalg.slogdet(precision)[1]
-    square = deviations**2 @ (1 / noise) - (pulls * centres).sum(axis=1)
+    left = deviations - (centres @ loadings.T) * exact  # not a difference of squares, which would cancel
+    square = left**2 @ (1 / noise) + (centres**2).sum(axis=1)
     return Scores(centres, covariance, -0.5 * (exact.sum(axis=1) * LOG_2PI + log_det + square))
 
 
@@ -143,7 +144,7 @@ class FactorModel:
 
     def rounding(self, params: FactorParams) -> float:
         ratio = 1 + (params.loadings**2).sum(axis=1) / params.noise
-        return float(np.finfo(np.float64).eps) * (1e3 + 1e3 * float(ratio.max(initial=0.0)))
+        return float(np.finfo(np.float64).eps) * (1e3 + 10 * float(ratio.max(initial=0.0)))
 
     def to_vector(self, params: FactorParams) -> np.ndarray:
         scale = np.sqrt(self.prior)

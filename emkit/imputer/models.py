@@ -216,8 +216,12 @@ def fit_factor(estimator: EMImputer, data: Training, run: Run) -> Fit:
         search = run(Single(model, chunks), 1, model.init_params(chunks, np.random.default_rng(0)))
         return Fit(recipe.table(search.best.result.params), recipe, search, model, share, q)
 
-    most = max(min(layout.n_coordinates, len(data.codes)) - 1, 1)
-    return _best(estimator.n_components, fit, most)
+    return _best(estimator.n_components, fit, max(min(_most_factors(layout.n_coordinates), len(data.codes) - 1), 1))
+
+
+def _most_factors(d: int) -> int:
+    """Ledermann's bound: with more factors the model has more parameters than a covariance."""
+    return int((2 * d + 1 - np.sqrt(8 * d + 1)) / 2)
 
 
 def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
