@@ -20,6 +20,7 @@ from ._blas import one_blas_thread
 from ._compat import CallbackSupportMixin
 from ._report import Report, history
 from ._validation import check_choice, check_integer, check_n_init, check_number
+from ._warnings import callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
 from .restarts import Plan, Problem, Search, Settings, Watch, both, plan_of, run_one, search
@@ -136,7 +137,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
                 "Best performing initialization did not converge. Try different init parameters, or increase "
                 "max_iter, tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=callers_level(),
             )
         notes = [f"{flaw}; seeded anew" for flaw in best.repaired]
         notes += [best.result.flaw] if best.result.flaw else []
@@ -146,7 +147,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
             if run.result.flaw and run is not best and self.n_init != "auto"
         ]
         if notes:
-            warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=4)
+            warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=callers_level())
 
     def bic(self, X, *, sample_weight=None):
         """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
@@ -161,6 +162,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         -------
         float
         """
+        self._check_criterion("bic")
         return selection.bic(self, X, sample_weight=sample_weight)
 
     def aic(self, X, *, sample_weight=None):
@@ -176,6 +178,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         -------
         float
         """
+        self._check_criterion("aic")
         return selection.aic(self, X, sample_weight=sample_weight)
 
     def icl(self, X, *, sample_weight=None):
@@ -191,7 +194,11 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         -------
         float
         """
+        self._check_criterion("icl")
         return selection.icl(self, X, sample_weight=sample_weight)
+
+    def _check_criterion(self, name: str) -> None:
+        """ValueError if the model has no likelihood for the criterion of this name."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_emkit_version": version("emkit")}

@@ -754,9 +754,6 @@ class TestReports:
         assert imputer.n_iter_ == 0
         assert gaps(imputer.transform(FRAME)) == 0
 
-    @pytest.mark.xfail(
-        strict=True, reason="stacklevel: warnings of a fit are said to come from emkit/imputer/fitting.py"
-    )
     def test_warnings_name_the_line_of_the_caller(self):
         with pytest.warns(ConvergenceWarning) as caught:
             make("gaussian", max_iter=1, tol=1e-12).fit(NUMBERS)

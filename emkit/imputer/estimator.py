@@ -443,59 +443,6 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
         return float(np.average(scores, weights=weight))
 
-    def bic(self, X, *, sample_weight=None):
-        """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            The training table.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError
-            If categories are indicators in the model, so that there is no likelihood.
-        """
-        self._check_likelihood("bic")
-        return super().bic(X, sample_weight=sample_weight)
-
-    def aic(self, X, *, sample_weight=None):
-        """Akaike's information criterion; lower is better. See :func:`emkit.selection.aic` and `bic`.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            The training table.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        self._check_likelihood("aic")
-        return super().aic(X, sample_weight=sample_weight)
-
-    def icl(self, X, *, sample_weight=None):
-        """Integrated completed likelihood; lower is better. See :func:`emkit.selection.icl` and `bic`.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            The training table.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        self._check_likelihood("icl")
-        return super().icl(X, sample_weight=sample_weight)
-
     def sample(self, n_samples=1):
         """Draw rows from the fitted model.
 
@@ -590,7 +537,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
             out, self.indicator_, np.where(np.isnan(codes), np.nan, 0.0), getattr(self, "feature_names_in_", None)
         )
 
-    def _check_likelihood(self, name):
+    def _check_criterion(self, name):
         check_is_fitted(self)
         if any(isinstance(scale, Dummies) for scale in self._state.table.scales):
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .._warnings import callers_level
 from ..chunks import ArraySource
 from ..engine import EMResult
 from ..families.base import Options
@@ -188,7 +189,7 @@ def fit_latent(make_scale: Callable[..., Scale], estimator: EMImputer, data: Tra
             warnings.warn(
                 f"the covariance of the columns is singular with ridge={estimator.ridge!r}; {larger:g} is used",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=callers_level(),
             )
         return Fit(recipe.table(search.best.result.params), recipe, search, model, larger, 1)
     raise SingularTableError
