@@ -75,6 +75,17 @@ class Rows:
             weight=self.weight[self.missing][order].astype(np.float64),
         )
 
+    @cached_property
+    def _parts(self) -> dict[bytes, Rows]:
+        return {}
+
+    def part(self, columns: np.ndarray) -> Rows:
+        """Some columns (c,); kept, since what follows from where they have gaps is dear."""
+        key = columns.tobytes()
+        if key not in self._parts:
+            self._parts[key] = Rows(np.ascontiguousarray(self.X[:, columns]), self.weight)
+        return self._parts[key]
+
     def take(self, index: np.ndarray) -> Rows:
         return Rows(self.X[index], self.weight[index])
 

@@ -117,7 +117,7 @@ class MixedFamily(Family):
 
     def _each(self, rows: Rows) -> list[Rows]:
         """The columns of each kind."""
-        return [Rows(np.ascontiguousarray(rows.X[:, columns]), rows.weight) for columns, _ in self.by_kind]
+        return [rows.part(columns) for columns, _ in self.by_kind]
 
     def log_density(self, params: Any, rows: Rows) -> np.ndarray:
         each = zip(self._with(params), self._each(rows), strict=True)
