@@ -35,7 +35,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
 
-from emkit.pooling import PooledEstimate, combine, degrees_of_freedom, pool
+from emkit.pooling import PooledEstimate, pool
+from emkit.pooling.rubin import combine, degrees_of_freedom
 
 BEFORE_1_8 = sklearn.__version__.startswith(("1.6", "1.7"))
 
@@ -684,7 +685,7 @@ def test_a_category_that_a_bootstrap_sample_lacks():
 
 
 def test_a_class_too_rare_for_a_bootstrap(monkeypatch):
-    monkeypatch.setattr("emkit.pooling.MAX_DRAWS", 1)
+    monkeypatch.setattr("emkit.pooling.bootstrap.MAX_DRAWS", 1)
     X, _ = numbers(40)[0]
     y = np.r_[np.zeros(39, int), 1]
     with (
