@@ -1,6 +1,6 @@
 """One analysis over several completed tables of multiple imputation, pooled by Rubin's rules."""
 
+from .analyses import pool
 from .estimate import PooledEstimate
-from .pool import pool
 
 __all__ = ["PooledEstimate", "pool"]
