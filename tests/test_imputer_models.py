@@ -28,7 +28,7 @@ from emkit.imputer.layout import Layout
 from emkit.imputer.mixture_table import MixtureTable
 from emkit.imputer.prediction import Prediction
 from emkit.imputer.rows import Factors, IncompleteRows, arrange, condensed
-from emkit.imputer.scales import Cells, Dummies, Linear, NormalScores, Symbols
+from emkit.imputer.scales import Cells, Dummies, Linear, NormalScores, Symbols, normal_scores
 from emkit.testing import check_em_model
 
 D = 5
@@ -588,6 +588,33 @@ def test_a_coordinate_without_spread_is_a_point():
 def test_scales_go_back(scale):
     codes = np.linspace(0.1, 15, 50)
     assert_allclose(scale.from_latent(scale.to_latent(codes)), codes, rtol=1e-12)
+
+
+def test_values_that_many_rows_share_are_cells():
+    assert normal_scores(np.arange(30.0), np.ones(30)).is_exact
+    scale = normal_scores(np.concatenate([np.zeros(40), np.arange(1.0, 61)]), np.ones(100))
+    assert_array_equal(scale.values[scale.atoms], [0])
+    assert_allclose(scale.bounds(np.array([0.0, 1.0])), [[-np.inf, np.nan], [norm.ppf(0.4), np.nan]])
+    assert not scale.is_exact
+    z = norm.ppf(np.array([0.1, 0.3, 0.39, 0.405, 0.995]))
+    assert_allclose(scale.from_latent(z), [0, 0, 0, 1, 60], atol=0.6)
+
+
+@pytest.mark.parametrize("shares", [(0.2, 0.8), (0.5, 0.3, 0.2)])
+def test_ties_of_numbers_leave_no_bias(shares):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=4_000)
+    tied = np.searchsorted(np.cumsum(shares)[:-1], norm.cdf((y + rng.normal(size=4_000)) / np.sqrt(2))).astype(float)
+    holes = rng.random(4_000) < 0.3
+    X = np.column_stack([np.where(holes, np.nan, tied), y])
+    imputer = EMImputer("copula", random_state=0).fit(X)
+    error = 4 * tied.std() / np.sqrt(holes.sum())
+    assert imputer.transform(X)[holes, 0].mean() == pytest.approx(tied[holes].mean(), abs=error)
+    drawn = imputer.impute(X, 1)[0][holes, 0]
+    assert set(drawn) == set(range(len(shares)))
+    assert_allclose(
+        np.bincount(drawn.astype(int)) / holes.sum(), np.bincount(tied[holes].astype(int)) / holes.sum(), atol=0.04
+    )
 
 
 def test_beliefs_about_codes_are_beliefs_about_coordinates():

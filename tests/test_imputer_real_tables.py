@@ -18,7 +18,7 @@ def test_numbers_no_worse_than_by_regressions_and_levels_no_worse_than_by_any(na
     X, levels = coded(table, kinds)
     nominal = np.array([kinds.get(column) == "n" for column in table])
     results = {library: [] for library in ("emkit", *PEERS)}
-    for seed in range(3 if len(X) < 1_000 else 1):
+    for seed in range(6 if len(X) < 1_000 else 1):
         holes = holes_given_others(X, np.random.default_rng(seed))
         incomplete = np.where(holes, np.nan, X)
         for library in results:

@@ -136,7 +136,8 @@ class ClassProblem:
     def flaw(self, result: EMResult[ClassParams, ClassStats]) -> str:
         stats = result.stats
         flaw = self.model.family.flaw(result.params.parts, stats.counts, stats.weight, frozenset())
-        return flaw.replace("reg_covar=", "the floor that follows from ridge, ")  # by the name that users know
+        flaw = flaw.replace("wider than its rows", "wider than its rows, whose numbers are nearly tied")
+        return flaw.replace("reg_covar=", "the least variance, relative, of ")
 
     def repair(self, result: EMResult[ClassParams, ClassStats], rng: np.random.Generator) -> ClassParams | None:
         """Collapsed components moved to random rows."""
@@ -158,5 +159,5 @@ class ClassProblem:
         match = distance.argmin(axis=1)
         if len(set(match)) < len(match) or distance.min(axis=1).max() > SAME:
             return False
-        widths = np.sqrt(family.variance(params.parts)), np.sqrt(family.variance(other.parts)[match])
-        return bool(np.abs(widths[0] - widths[1]).max() < SAME)
+        here, there = (np.sqrt(np.maximum(family.variance(p.parts), 0)) for p in (params, other))
+        return bool(np.abs(here - there[match]).max() < SAME)

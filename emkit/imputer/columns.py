@@ -71,7 +71,7 @@ class Column:
         levels = np.array(self.levels, dtype=np.float64)
         return np.searchsorted((levels[1:] + levels[:-1]) / 2, numbers).astype(np.float64)
 
-    def encode(self, cells: Cells, missing: np.ndarray, unseen: str = "error") -> np.ndarray:
+    def encode(self, cells: Cells, missing: np.ndarray, unseen: str = "error", hint: str = "") -> np.ndarray:
         """Codes (n,) of cells; a value without a code is an error or becomes missing."""
         if self.is_numeric:
             return cells.numbers(missing)
@@ -84,7 +84,7 @@ class Column:
         if unseen == "error" and np.isnan(found[:-1]).any():
             raise ValueError(
                 f"Column {self.name!r} has the value {values[np.isnan(found).argmax()]!r}, "
-                f"but its known values are {_shown(self.levels)}"
+                f"but its known values are {_shown(self.levels)}" + hint
             )
         return found[np.where(np.isnan(codes), len(values), codes).astype(np.intp)]
 

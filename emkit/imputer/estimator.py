@@ -15,7 +15,7 @@ from .fitting import STATISTICS, fit_batch, fit_online, read_all_bounds
 from .imputing import all_columns, by_cell, category_proba, completed, within_bounds
 from .models import log_units
 from .multiple import imputations
-from .reading import code_bounds, column_place, read_cell_prior, read_further, with_indicator
+from .reading import as_configured, code_bounds, column_place, read_cell_prior, read_further, with_indicator
 from .scales import Dummies
 from .tables import values, write
 
@@ -30,9 +30,9 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     Parameters
     ----------
     model : {"auto", "gaussian", "copula", "mixture", "latent_class", "factor"}, default="auto"
-        "gaussian": a multivariate normal. "copula": a Gaussian copula, in which a number enters by its normal score,
-        ordered levels, booleans and categories of two levels as intervals of a Gaussian, and other categories by
-        indicators. "mixture": a
+        "gaussian": a multivariate normal. "copula": a Gaussian copula, in which a number enters by its normal score (as
+        an interval, if more than a twentieth of the rows share it), ordered levels, booleans and categories of two
+        levels as intervals of a Gaussian, and other categories by indicators. "mixture": a
         Gaussian mixture, in whose components levels are independent of all else. "latent_class": the same for columns
         of levels alone. "factor": a normal distribution of low rank plus noise, for many columns. "auto":
         "latent_class" if all columns are categories, else "factor" for more than 300 columns or fewer than
@@ -91,6 +91,8 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         category of L levels is L - 1 indicators; in the mixtures numeric columns alone are coordinates.
     covariance_ : ndarray of shape (n_coordinates, n_coordinates)
         Covariance of the coordinates.
+    categories_ : dict
+        Levels of the columns that have them, by name, in order.
     column_kinds_ : dict
         The kind of each column by its name (its number for arrays).
     n_components_ : int
@@ -264,7 +266,8 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         check_choice("statistic", self.statistic, STATISTICS)
         table, codes, prior = self._read(X, cell_prior)
         rng = self._random_generator() if self.statistic == "sample" else None
-        return self._write(completed(self, codes[:, self._state.kept], prior, rng), codes, table)
+        out = self._write(completed(self, codes[:, self._state.kept], prior, rng), codes, table)
+        return as_configured(self, out)
 
     def impute(self, X, n_imputations=5, *, cell_prior=None):
         """Draw several completed tables, for multiple imputation.

@@ -70,7 +70,7 @@ class Layout:
     @property
     def n_unidentified(self) -> int:
         """A column of two cells tells the ratio of mean and standard deviation alone, one of a single cell nothing."""
-        few = [max(3 - scale.n_levels, 0) for scale in self.scales if not scale.is_exact]
+        few = [max(3 - scale.n_cells, 0) for scale in self.scales if scale.n_cells]
         return int(sum(few))
 
     def rows(self, codes: np.ndarray, weight: np.ndarray, prior: CellPrior | None = None) -> IncompleteRows:
@@ -81,13 +81,14 @@ class Layout:
         self._place_linear(codes, values, exact)
         for j, scale in enumerate(self.scales):
             known, block = ~np.isnan(codes[:, j]), self.coordinates(j)
-            if isinstance(scale, Cells):
+            if isinstance(scale, Dummies):
+                values[known, block], exact[known, block] = scale.to_latent(codes[known, j]), 1
+            if isinstance(scale, Cells | NormalScores) and not scale.is_exact:
                 bounds = scale.bounds(codes[known, j])
                 factors.lower[known, block.start], factors.upper[known, block.start] = bounds  # type: ignore[union-attr]
-            elif isinstance(scale, NormalScores | Dummies):
-                z = scale.to_latent(codes[known, j])
-                values[known, block] = z if z.ndim == 2 else z[:, None]
-                exact[known, block] = 1
+            if isinstance(scale, NormalScores):
+                points = known if factors is None else known & np.isnan(factors.lower[:, block.start])
+                values[points, block.start], exact[points, block.start] = scale.to_latent(codes[points, j]), 1
         if prior is not None:
             self._add_prior(factors, codes, prior)
         return IncompleteRows(values, exact, np.ascontiguousarray(weight, np.float64), factors)

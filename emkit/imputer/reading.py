@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from .columns import Column
@@ -65,6 +66,9 @@ def read_bounds(name: str, value: Any, columns: Sequence[Column], default: float
         if unknown:
             raise ValueError(f"{name} names the column {unknown[0]!r}, but the columns are {list(places)}")
         for key, bound in value.items():
+            column = columns[places[key]]
+            if not column.has_numbers or column.has_booleans:
+                raise ValueError(f"{name} bounds the column {key!r}, but its values are no numbers")
             bounds[places[key]] = _bound(name, bound)
         return bounds
     if value is None:
@@ -165,6 +169,16 @@ def check_indicator(indicator: Any, table: Any, names: Any) -> None:
     for name in indicator_names(indicator, names):
         if name in taken:
             raise ValueError(f"add_indicator would add a column {name!r}, but X has one of this name")
+
+
+def as_configured(estimator: EMImputer, table: Any) -> Any:
+    """A frame of polars as one of pandas where `set_output` asks for it, with dtypes that scikit-learn would lose."""
+    wanted = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+    if wanted != "pandas" or not is_frame(table) or hasattr(table, "assign"):
+        return table
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(table[name].to_list()) for name in table.columns})
 
 
 def with_indicator(table: Any, indicator: Any, gaps: np.ndarray, names: Any) -> Any:

@@ -1,13 +1,15 @@
 """Between the codes of a column and the coordinates of a model: one class for each way to stand a column on an axis.
 
-A numeric or ordinal column is one coordinate z. `to_latent` gives z of known codes; a known code of `Cells` puts z into
-an interval, by `bounds`. `from_latent` goes back; it is monotone, so that it takes quantiles to quantiles. `cuts` are
-the points between the levels of an ordinal column, the first -inf and the last inf.
+A numeric or ordinal column is one coordinate z. `to_latent` gives z of known codes. A known code of `Cells`, or a value
+of `NormalScores` that many rows share, puts z into an interval, by `bounds`. `from_latent` goes back; it is monotone,
+so that it takes quantiles to quantiles. `cuts` are the points between the levels of an ordinal column, the first -inf
+and the last inf.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import ndtri
@@ -15,6 +17,7 @@ from scipy.special import ndtri
 from .columns import Column
 
 MOST_KNOTS = 2_000
+ATOM_SHARE = 0.05  # of the weight: a value of more is an atom
 FARTHEST = 1e6  # standard deviations from the mean: what is farther out counts as this, so that its square has digits
 
 
@@ -27,6 +30,7 @@ class Linear:
     n_levels: int = 0  # of an ordinal column
 
     n_coordinates = 1
+    n_cells = 0
     is_exact = True
 
     def to_latent(self, codes: np.ndarray) -> np.ndarray:
@@ -47,20 +51,61 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class NormalScores:
-    """A number by the normal quantile of its rank; between the values of the training table linear, beyond constant."""
+    """A number by the normal quantile of its rank; between the values of the training table linear, beyond constant.
+
+    A value that many rows share, an *atom*, is no point of the axis but a cell as wide as its share.
+    """
 
     values: np.ndarray  # (k,), rising
     scores: np.ndarray  # (k,), rising
+    atoms: np.ndarray = field(default_factory=partial(np.empty, 0, np.intp))  # (a,): their places among the values
+    lower: np.ndarray = field(default_factory=partial(np.empty, 0))  # (a,): ends of their cells
+    upper: np.ndarray = field(default_factory=partial(np.empty, 0))
 
     n_coordinates = 1
-    is_exact = True
     n_levels = 0
+
+    @property
+    def is_exact(self) -> bool:
+        return len(self.atoms) == 0
+
+    @property
+    def n_cells(self) -> int:
+        """Number of values if all are atoms, else 0."""
+        return len(self.values) if len(self.atoms) == len(self.values) else 0
+
+    @property
+    def pivot(self) -> float:
+        """Where two cells meet."""
+        return float(self.upper[0])
 
     def to_latent(self, codes: np.ndarray) -> np.ndarray:
         return np.interp(codes, self.values, self.scores)
 
+    def bounds(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the cells of known codes; NaN for those that are points."""
+        lower, upper = np.full((2, len(codes)), np.nan)
+        for atom, low, high in zip(self.values[self.atoms], self.lower, self.upper, strict=True):
+            here = codes == atom
+            lower[here], upper[here] = low, high
+        return lower, upper
+
     def from_latent(self, z: np.ndarray) -> np.ndarray:
-        return np.interp(z, self.scores, self.values)
+        return np.interp(z, *self._curve)
+
+    @cached_property
+    def _curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points (z, value) between which values are linear; two of each atom, the ends of its cell."""
+        if self.is_exact:
+            return self.scores, self.values
+        points = np.delete(np.arange(len(self.values)), self.atoms)
+        z = np.concatenate([self.scores[points], self.lower, self.upper])
+        x = np.concatenate([self.values[points], self.values[self.atoms], self.values[self.atoms]])
+        if not np.isfinite(z).any():
+            return np.zeros(1), x[:1]
+        z, x = z[np.isfinite(z)], x[np.isfinite(z)]
+        order = np.lexsort((z, x))
+        return z[order] + 1e-12 * np.arange(len(z)), x[order]  # cells meet, but np.interp wants points to rise
 
     def belief(self, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and standard deviations of codes as those of z, by the slope at the mean; linear beyond all values."""
@@ -88,6 +133,15 @@ class Cells:
     is_exact = False
 
     @property
+    def n_cells(self) -> int:
+        return self.n_levels
+
+    @property
+    def pivot(self) -> float:
+        """Where two cells meet."""
+        return float(self.cuts[1])
+
+    @property
     def n_levels(self) -> int:
         return len(self.cuts) - 1
 
@@ -103,6 +157,7 @@ class Dummies:
 
     shares: np.ndarray  # (n_levels,): of the levels in the training table
 
+    n_cells = 0
     is_exact = True
 
     @property
@@ -134,6 +189,7 @@ class Symbols:
     n_levels: int
 
     n_coordinates = 0
+    n_cells = 0
     is_exact = True
 
 
@@ -154,12 +210,16 @@ def normal_scores(codes: np.ndarray, weight: np.ndarray) -> NormalScores:
     """Ranks are those of the middle of equal values."""
     values, place = np.unique(codes, return_inverse=True)
     mass = np.bincount(place.ravel(), weight, len(values))
-    scores = ndtri((np.cumsum(mass) - mass / 2) / mass.sum())
+    total, ends = mass.sum(), np.cumsum(mass)
+    scores = ndtri((ends - mass / 2) / total)
+    is_atom = mass > ATOM_SHARE * total
+    lower, upper = ndtri((ends - mass)[is_atom] / total), ndtri(np.minimum(ends[is_atom] / total, 1.0))
+    kept = np.ones(len(values), dtype=bool)
     if len(values) > MOST_KNOTS:  # enough of them, evenly over the scores
         wanted = np.linspace(scores[0], scores[-1], MOST_KNOTS)
-        kept = np.unique(np.searchsorted(scores, wanted).clip(0, len(scores) - 1))
-        values, scores = values[kept], scores[kept]
-    return NormalScores(values, scores)
+        kept = is_atom.copy()
+        kept[np.searchsorted(scores, wanted).clip(0, len(scores) - 1)] = True
+    return NormalScores(values[kept], scores[kept], np.flatnonzero(is_atom[kept]), lower, upper)
 
 
 def cells(codes: np.ndarray, weight: np.ndarray, n_levels: int) -> Cells:

@@ -66,7 +66,8 @@ def read(X: Any, columns: Sequence[Column], missing_values: Any = np.nan, unseen
     for j, column in enumerate(columns):
         if missing is None or not column.is_numeric:
             cells = table.cells(j)
-            codes[:, j] = column.encode(cells, _missing(table, j, cells, marker), unseen)
+            hint = "; with unseen='missing' it is a gap"
+            codes[:, j] = column.encode(cells, _missing(table, j, cells, marker), unseen, hint)
     return codes
 
 

@@ -2,7 +2,7 @@
 # cython: freethreading_compatible=True
 """Thin wrappers over the C kernels of incomplete rows: they check shapes, hand over pointers and release the GIL.
 
-They trust their input otherwise (no NaN but in the bounds of cells); `conditional_reference.py` says what each computes.
+They trust their input otherwise (no NaN but in bounds of cells); `conditional_reference.py` says what each computes.
 """
 
 from libc.stddef cimport ptrdiff_t

@@ -17,7 +17,8 @@ Table = tuple[Any, Any]
 def check_imputed(imputed: Any) -> list[Table]:
     pairs = list(imputed) if isinstance(imputed, Iterable) and not isinstance(imputed, (str, dict)) else None
     if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
-        raise ValueError(f"imputed must be a list of pairs (X, y), but got {type(imputed).__name__}")
+        of_what = f" of {type(pairs[0]).__name__}" if pairs else ""
+        raise ValueError(f"imputed must be a list of pairs (X, y), but got {type(imputed).__name__}{of_what}")
     if len(pairs) < 2:
         raise ValueError(f"imputed must have at least 2 pairs (X, y), but has {len(pairs)}")
     for j, (X, y) in enumerate(pairs):
