@@ -144,8 +144,8 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     >>> import numpy as np
     >>> from emkit import EMImputer
     >>> X = np.array([[1.0, 2.1], [2.0, 3.9], [3.0, np.nan], [4.0, 8.2], [5.0, 9.8], [6.0, 12.1]])
-    >>> EMImputer(model="gaussian", ridge=0).fit_transform(X)[2].round(1)
-    array([3. , 6.1])
+    >>> EMImputer(model="gaussian", ridge=0).fit_transform(X)[2].round(2)
+    array([3.  , 6.02])
     """
 
     __metadata_request__fit = MappingProxyType({"sample_weight": True})

@@ -61,7 +61,7 @@ class Prediction:
 
     def doubt(self, column: int) -> np.ndarray:
         """Standard deviation of the indicator of the most probable level."""
-        top = self.probabilities(column).max(axis=1)
+        top = np.minimum(self.probabilities(column).max(axis=1), 1.0)  # rounding may add to more
         return np.sqrt(top * (1 - top))
 
     def mode(self, column: int) -> np.ndarray:
