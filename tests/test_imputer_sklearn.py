@@ -322,6 +322,8 @@ class TestNames:
 
     @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
     def test_a_column_that_is_named_like_an_indicator(self, library):
+        if library is pl.DataFrame and OLD_SCIKIT_LEARN:
+            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         table = library({"a": [1.0, np.nan, 3.0, 4.0], "missingindicator_a": [1.0, 2.0, 3.0, 7.0]})
         with pytest.raises(ValueError, match="add_indicator would add a column 'missingindicator_a'"):
             EMImputer("gaussian", add_indicator=True).fit(table)
