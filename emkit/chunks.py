@@ -97,6 +97,12 @@ class Rows:
         return len(self.X)
 
 
+def joined(chunks: Iterable[Rows]) -> Rows:
+    """Chunks one after the other, as one."""
+    pieces = list(chunks)
+    return Rows(np.concatenate([piece.X for piece in pieces]), np.concatenate([piece.weight for piece in pieces]))
+
+
 def split(X: np.ndarray, weight: np.ndarray | None) -> Iterator[Rows]:
     """Views of at most `CHUNK_ROWS` rows; without weights all chunks share one array of ones."""
     ones = np.ones(min(len(X), CHUNK_ROWS), dtype=X.dtype)

@@ -13,7 +13,7 @@ from operator import add
 
 import numpy as np
 
-from ..chunks import ArraySource, Rows
+from ..chunks import ArraySource, Rows, joined
 from ..description import Description
 from ..engine import run_em
 from ..families.covariance import COVARIANCES
@@ -126,8 +126,7 @@ def _sample_size(k: int, d: int) -> int:
 def _sample(chunks: Iterable[Rows], weight: float, n_rows: int | None, rng: np.random.Generator) -> Rows:
     """All rows (None), or `n_rows` of them drawn in proportion to their weights, of total `weight`."""
     if n_rows is None:
-        pieces = list(chunks)
-        return Rows(np.concatenate([p.X for p in pieces]), np.concatenate([p.weight for p in pieces]))
+        return joined(chunks)
     places = np.sort(rng.random(n_rows)) * weight
     before, drawn = 0.0, []
     for rows in chunks:

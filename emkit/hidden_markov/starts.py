@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..chunks import Rows
+from ..chunks import joined as joined_rows
 from ..seeding import partition, squared_distances
 from .chain import shares_of
 from .sequences import Sequences
@@ -37,9 +37,7 @@ def joined(chunks: Sequence[Sequences]) -> Sequences:
     if any(chunk.labels is not None for chunk in chunks):
         unknown = (np.full(len(c.rows), -1) if c.labels is None else c.labels for c in chunks)
         labels = np.concatenate(list(unknown))
-    rows = Rows(
-        np.concatenate([chunk.rows.X for chunk in chunks]), np.concatenate([chunk.rows.weight for chunk in chunks])
-    )
+    rows = joined_rows(chunk.rows for chunk in chunks)
     return Sequences(rows, np.concatenate([*starts, ends[-1:]]).astype(np.intp), labels)
 
 

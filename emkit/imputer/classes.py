@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..chunks import ArraySource, Rows
+from ..chunks import ArraySource, Rows, joined
 from ..engine import EMResult, Stats, UnusableStartError
 from ..executors import Executor
 from ..families.base import Family, Sums, log
@@ -96,12 +96,6 @@ class ClassModel:
         return ClassParams(weights, parts) if np.isfinite(weights).all() else None
 
 
-def joined(chunks: Iterable[Rows]) -> Rows:
-    """Chunks one after the other, as one."""
-    pieces = list(chunks)
-    return Rows(np.concatenate([piece.X for piece in pieces]), np.concatenate([piece.weight for piece in pieces]))
-
-
 def draw_start(model: ClassModel, rows: Rows, method: str, rng: np.random.Generator) -> ClassParams:
     """Parameters of parts of the rows, by one of `METHODS`."""
     k = model.family.n_components
@@ -136,6 +130,7 @@ class ClassProblem:
     def flaw(self, result: EMResult[ClassParams, ClassStats]) -> str:
         stats = result.stats
         flaw = self.model.family.flaw(result.params.parts, stats.counts, stats.weight, frozenset())
+        # in words of tables: `reg_covar` is no argument here
         flaw = flaw.replace("wider than its rows", "wider than its rows, whose numbers are nearly tied")
         return flaw.replace("reg_covar=", "the least variance, relative, of ")
 

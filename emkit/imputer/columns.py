@@ -5,6 +5,7 @@ A code is a float64: the number itself for numeric kinds, the place among the le
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -45,6 +46,11 @@ class Column:
         if self.is_numeric:
             return self.kind == "count"
         return self.has_numbers and all(float(level).is_integer() for level in self.levels)
+
+    @property
+    def can_be_bounded(self) -> bool:
+        """Whether values are numbers that may be large or small: truth values are not."""
+        return self.is_numeric or (self.has_numbers and not any(isinstance(v, bool | np.bool_) for v in self.levels))
 
     @property
     def has_booleans(self) -> bool:
@@ -105,26 +111,26 @@ def make_column(
     return Column(cells.name, kind, levels, restore, nearest), codes
 
 
-class Cells:
+class Cells(ABC):
     """One column of a table as its library holds it; what is common to numbers and to all else."""
 
     name: Hashable
     sort: str  # "float", "integer", "boolean", "ordered", "category", "string" or "object"
 
+    @abstractmethod
     def missing(self, marker: Any) -> np.ndarray:
         """Mask (n,) of the missing cells. ValueError for cells that are neither missing nor have a value."""
-        raise NotImplementedError
 
-    def default_kind(self, missing: np.ndarray) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def default_kind(self, missing: np.ndarray) -> str: ...
 
+    @abstractmethod
     def numbers(self, missing: np.ndarray) -> np.ndarray:
         """(n,) float64, NaN where missing. ValueError for a value that is no number."""
-        raise NotImplementedError
 
+    @abstractmethod
     def distinct(self, missing: np.ndarray) -> tuple[tuple[Any, ...], np.ndarray]:
         """The distinct values in order, and the place of each cell's value among them: (n,) float64, NaN if missing."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

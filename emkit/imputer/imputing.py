@@ -29,10 +29,12 @@ def point(prediction: Prediction, j: int, column: Column, statistic: str) -> np.
     return prediction.expected(j)
 
 
-def blocks(table: Table, n_rows: int) -> Iterator[slice]:
+def blocks(table: Table, incomplete: np.ndarray) -> Iterator[np.ndarray]:
+    """The numbers of the rows that a mask (n,) marks, so many at a time that what is computed of them stays small."""
+    rows = np.flatnonzero(incomplete)
     width = table.n_components * sum(max(scale.n_coordinates, 1) for scale in table.scales)
     step = max(BLOCK_CELLS // width, 1)
-    return (slice(start, start + step) for start in range(0, n_rows, step))
+    return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
 def by_cell(
@@ -45,9 +47,7 @@ def by_cell(
 ) -> np.ndarray:
     """``function(prediction, column)`` (n,) in the missing cells of codes (n, p); the codes, or `known`, elsewhere."""
     out = codes.copy() if known is None else np.where(np.isnan(codes), np.nan, known)
-    incomplete = np.flatnonzero(np.isnan(codes).any(axis=1))
-    for block in blocks(table, len(incomplete)):
-        rows = incomplete[block]
+    for rows in blocks(table, np.isnan(codes).any(axis=1)):
         here = codes[rows]
         prediction = table.predict(here, taken(prior, rows), with_spread)
         for j in np.flatnonzero(np.isnan(here).any(axis=0)):
@@ -59,9 +59,7 @@ def by_cell(
 def category_proba(table: Table, codes: np.ndarray, j: int, n_levels: int) -> np.ndarray:
     """Probabilities of the levels of a column, (n, n_levels); 1 for a known one."""
     shares = (codes[:, [j]] == np.arange(n_levels)).astype(np.float64)
-    incomplete = np.flatnonzero(np.isnan(codes[:, j]))
-    for block in blocks(table, len(incomplete)):
-        rows = incomplete[block]
+    for rows in blocks(table, np.isnan(codes[:, j])):
         shares[rows] = table.predict(codes[rows]).probabilities(j)
     return shares
 
@@ -92,9 +90,7 @@ def drawn(
 ) -> np.ndarray:
     """Codes with the missing ones drawn, within the bounds."""
     out = codes.copy()
-    incomplete = np.flatnonzero(np.isnan(codes).any(axis=1))
-    for block in blocks(table, len(incomplete)):
-        rows = incomplete[block]
+    for rows in blocks(table, np.isnan(codes).any(axis=1)):
         out[rows] = table.draw(codes[rows], rng, taken(prior, rows))
     return within_bounds(estimator, out, codes)
 

@@ -5,9 +5,9 @@ References
 .. [1] Little, R. J. A. and Rubin, D. B. (2019). Statistical Analysis with Missing Data, 3rd edition. Wiley. Section
    11.2: EM for incomplete multivariate normal samples.
 .. [2] Zhao, Y. and Udell, M. (2020). Missing value imputation for mixed data via Gaussian copula. KDD, 636-646.
+.. [3] Schafer, J. L. (1997). Analysis of Incomplete Multivariate Data. Chapman and Hall. Section 5.2.3: ridge prior.
 .. [4] Liu, C., Rubin, D. B. and Wu, Y. N. (1998). Parameter expansion to accelerate EM: the PX-EM algorithm.
    Biometrika 85(4), 755-770.
-.. [3] Schafer, J. L. (1997). Analysis of Incomplete Multivariate Data. Chapman and Hall. Section 5.2.3: ridge prior.
 """
 
 from __future__ import annotations

@@ -43,8 +43,9 @@ class Layout:
         return slice(start, start + self.scales[column].n_coordinates)
 
     @property
-    def nominal(self) -> list[int]:
-        return [j for j, scale in enumerate(self.scales) if isinstance(scale, Dummies)]
+    def nominal(self) -> dict[int, Dummies]:
+        """Columns of indicators, by their numbers."""
+        return {j: scale for j, scale in enumerate(self.scales) if isinstance(scale, Dummies)}
 
     @property
     def has_cells(self) -> bool:
@@ -54,17 +55,17 @@ class Layout:
     def start(self) -> np.ndarray:
         """Mean of each coordinate if columns were complete, (d,)."""
         mean = np.zeros(self.n_coordinates)
-        for j in self.nominal:
-            mean[self.coordinates(j)] = self.scales[j].location  # type: ignore[union-attr]
+        for j, scale in self.nominal.items():
+            mean[self.coordinates(j)] = scale.location
         return mean
 
     @cached_property
     def prior(self) -> np.ndarray:
         """Covariance of the coordinates if columns were independent, (d, d)."""
         covariance = np.eye(self.n_coordinates)
-        for j in self.nominal:
+        for j, scale in self.nominal.items():
             block = self.coordinates(j)
-            covariance[block, block] = self.scales[j].covariance  # type: ignore[union-attr]
+            covariance[block, block] = scale.covariance
         return covariance
 
     @property
@@ -84,8 +85,9 @@ class Layout:
             if isinstance(scale, Dummies):
                 values[known, block], exact[known, block] = scale.to_latent(codes[known, j]), 1
             if isinstance(scale, Cells | NormalScores) and not scale.is_exact:
+                assert factors is not None  # since the layout has cells
                 bounds = scale.bounds(codes[known, j])
-                factors.lower[known, block.start], factors.upper[known, block.start] = bounds  # type: ignore[union-attr]
+                factors.lower[known, block.start], factors.upper[known, block.start] = bounds
             if isinstance(scale, NormalScores):
                 points = known if factors is None else known & np.isnan(factors.lower[:, block.start])
                 values[points, block.start], exact[points, block.start] = scale.to_latent(codes[points, j]), 1

@@ -102,7 +102,7 @@ class MixtureTable:
                 drawn[own] = core.draw(rows.take(own), rng)
         for place, j in enumerate(self._gaussian):
             missing, scale = np.isnan(codes[:, j]), self.scales[j]
-            codes[missing, j] = scale.from_latent(drawn[missing, place])  # type: ignore[union-attr]
+            codes[missing, j] = scale.from_latent(drawn[missing, place])  # type: ignore[union-attr]  # Linear
         for j, table in zip(self._symbols, self.tables, strict=True):
             missing = np.isnan(codes[:, j])
             steps = np.cumsum(table, axis=1)[component[missing], :-1]
@@ -133,7 +133,7 @@ class MixtureTable:
 def points(scales: tuple[Scale, ...], codes: np.ndarray) -> np.ndarray:
     """Codes (n, p) as a family takes them: numbers in units of their scales, levels as they are."""
     columns = [
-        scale.to_latent(codes[:, j]) if scale.n_coordinates else codes[:, j]  # type: ignore[union-attr]
+        scale.to_latent(codes[:, j]) if scale.n_coordinates else codes[:, j]  # type: ignore[union-attr]  # Linear
         for j, scale in enumerate(scales)
     ]
     return np.column_stack(columns)

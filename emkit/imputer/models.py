@@ -80,7 +80,7 @@ class LatentRecipe:
     def model(self, share: float, weight: float) -> LatentGaussianModel:
         layout = self.layout
         pairs = [j for j, scale in enumerate(layout.scales) if scale.n_cells == 2]
-        pivots = np.array([layout.scales[j].pivot for j in pairs])  # type: ignore[union-attr]
+        pivots = np.array([layout.scales[j].pivot for j in pairs])  # type: ignore[union-attr]  # scales of cells
         return LatentGaussianModel(
             layout.prior, share * weight, layout.n_unidentified, layout.has_cells, layout.first[pairs], pivots
         )

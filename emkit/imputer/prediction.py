@@ -38,6 +38,8 @@ class Prediction:
     sd: np.ndarray
     categories: Mapping[int, np.ndarray]
 
+    # Below, what mypy is told to ignore: a scale without the attribute is that of a column in `categories`.
+
     def is_numeric(self, column: int) -> bool:
         return column not in self.categories and self.scales[column].n_levels == 0
 

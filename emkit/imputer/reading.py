@@ -67,7 +67,7 @@ def read_bounds(name: str, value: Any, columns: Sequence[Column], default: float
             raise ValueError(f"{name} names the column {unknown[0]!r}, but the columns are {list(places)}")
         for key, bound in value.items():
             column = columns[places[key]]
-            if not column.has_numbers or column.has_booleans:
+            if not column.can_be_bounded:
                 raise ValueError(f"{name} bounds the column {key!r}, but its values are no numbers")
             bounds[places[key]] = _bound(name, bound)
         return bounds
@@ -106,7 +106,7 @@ def code_bounds(column: Column, low: float, high: float) -> tuple[float, float]:
         return low, high
     if column.kind == "count":
         return float(np.ceil(low)), float(np.floor(high))
-    if column.kind == "nominal" or column.has_booleans or not column.has_numbers:
+    if column.kind == "nominal" or not column.can_be_bounded or not column.levels:
         return -np.inf, np.inf
     levels = np.array(column.levels, dtype=np.float64)
     first, last = np.searchsorted(levels, low), np.searchsorted(levels, high, side="right") - 1
@@ -157,16 +157,10 @@ def read_further(estimator: EMImputer, X: Any) -> tuple[Any, np.ndarray]:
     return table, read(table, estimator._state.columns, estimator.missing_values, estimator.unseen)
 
 
-def indicator_names(indicator: Any, names: Any) -> np.ndarray:
-    """Names of the columns that say what was missing; `names` (p,) or None."""
-    found: np.ndarray = indicator.get_feature_names_out(names)
-    return found
-
-
 def check_indicator(indicator: Any, table: Any, names: Any) -> None:
     """ValueError if the table has a column of the name of one that is to be added."""
     taken = {str(name) for name in table.columns} if is_frame(table) else set()
-    for name in indicator_names(indicator, names):
+    for name in indicator.get_feature_names_out(names):
         if name in taken:
             raise ValueError(f"add_indicator would add a column {name!r}, but X has one of this name")
 
@@ -186,7 +180,7 @@ def with_indicator(table: Any, indicator: Any, gaps: np.ndarray, names: Any) -> 
     flags = indicator.transform(gaps).astype(np.float64)  # as in scikit-learn
     if not is_frame(table):
         return np.concatenate([table, flags.astype(table.dtype)], axis=1)
-    names = indicator_names(indicator, names)
+    names = indicator.get_feature_names_out(names)
     if hasattr(table, "assign"):
         return table.assign(**dict(zip(names, flags.T, strict=True)))
     import polars as pl
