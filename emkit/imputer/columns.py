@@ -77,7 +77,7 @@ class Column:
         levels = np.array(self.levels, dtype=np.float64)
         return np.searchsorted((levels[1:] + levels[:-1]) / 2, numbers).astype(np.float64)
 
-    def encode(self, cells: Cells, missing: np.ndarray, unseen: str = "error", hint: str = "") -> np.ndarray:
+    def encode(self, cells: RawColumn, missing: np.ndarray, unseen: str = "error", hint: str = "") -> np.ndarray:
         """Codes (n,) of cells; a value without a code is an error or becomes missing."""
         if self.is_numeric:
             return cells.numbers(missing)
@@ -96,7 +96,7 @@ class Column:
 
 
 def make_column(
-    cells: Cells, missing: np.ndarray, restore: Any, request: str | tuple[Any, ...] | None = None
+    cells: RawColumn, missing: np.ndarray, restore: Any, request: str | tuple[Any, ...] | None = None
 ) -> tuple[Column, np.ndarray]:
     """A column and its codes; `request` is a kind, the ordered levels, or None to go by the data."""
     if isinstance(request, tuple):
@@ -111,7 +111,7 @@ def make_column(
     return Column(cells.name, kind, levels, restore, nearest), codes
 
 
-class Cells(ABC):
+class RawColumn(ABC):
     """One column of a table as its library holds it; what is common to numbers and to all else."""
 
     name: Hashable
@@ -134,8 +134,8 @@ class Cells(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers(Cells):
-    """Cells of a dtype for numbers or booleans."""
+class Numbers(RawColumn):
+    """One of a dtype for numbers or booleans."""
 
     name: Hashable
     values: np.ndarray  # (n,) bool, integer or float
@@ -169,8 +169,8 @@ class Numbers(Cells):
 
 
 @dataclass(frozen=True, eq=False)
-class Labels(Cells):
-    """Cells of categories, strings or objects, as places in a list of labels."""
+class Labels(RawColumn):
+    """One of categories, strings or objects, as places in a list of labels."""
 
     name: Hashable
     sort: str
@@ -234,7 +234,7 @@ class Labels(Cells):
 
 
 def label_objects(name: Hashable, values: Iterable[Any], sort: str) -> Labels:
-    """Cells of Python objects; equal ones get one label, in the order in which they come."""
+    """One of Python objects; equal ones get one label, in the order in which they come."""
     place: dict[Any, int] = {}
     try:
         codes = np.array([place.setdefault(value, len(place)) for value in values], dtype=np.intp)

@@ -1,7 +1,7 @@
 """Tables to codes and back: frames of pandas and polars (imported only if X is one of theirs), arrays and lists.
 
 A table is opened as one of three classes. Each gives its columns as cells, and a copy of itself in which some cells
-are filled with values. Cells with a value are copied as they are; they never go through codes.
+are filled with values. RawColumn with a value are copied as they are; they never go through codes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from .columns import (
     KINDS,
-    Cells,
     Column,
     Numbers,
+    RawColumn,
     check_levels,
     check_marker,
     complex_message,
@@ -35,7 +35,7 @@ def read_training(X: Any, columns: Any = None, missing_values: Any = np.nan) -> 
     """Columns, and codes (n, p) float64 with NaN where missing, of a training table.
 
     `columns` says what the data cannot: None, a kind for all columns, or a dict from names (a list, for arrays) to
-    a kind or an ordered list of levels. Cells equal to `missing_values` are missing; NaN stands for all that
+    a kind or an ordered list of levels. RawColumn equal to `missing_values` are missing; NaN stands for all that
     pandas and polars have for missing values.
     """
     marker, table = check_marker(missing_values), _open(X)
@@ -124,7 +124,7 @@ def _with_levels(codes: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
     return np.where(void, np.nan, codes) if any(void) else codes
 
 
-def _missing(table: Any, j: int, cells: Cells, marker: Any) -> np.ndarray:
+def _missing(table: Any, j: int, cells: RawColumn, marker: Any) -> np.ndarray:
     """Mask (n,) of the missing cells of a column."""
     missing = cells.missing(marker)
     return missing if table.mask is None else missing | table.mask[:, j]
@@ -183,7 +183,7 @@ def _open(X: Any) -> Any:
     return ArrayTable(X)
 
 
-def _fit(cells: Cells, column: Column) -> str:
+def _fit(cells: RawColumn, column: Column) -> str:
     """How a dtype must change to hold the values of a column: "same", "float" or "other"."""
     if cells.sort in ("object", "string"):
         return "same"
@@ -234,7 +234,7 @@ class ArrayTable:
     def dtype(self, j: int) -> Any:
         return self.array.dtype
 
-    def cells(self, j: int) -> Cells:
+    def cells(self, j: int) -> RawColumn:
         cells = self.array[:, j]
         if self.mask is not None:  # what is under the mask means nothing, NaN neither
             cells = cells.copy()
@@ -294,7 +294,7 @@ class PandasTable:
     def dtype(self, j: int) -> Any:
         return self.frame.dtypes.iloc[j]
 
-    def cells(self, j: int) -> Cells:
+    def cells(self, j: int) -> RawColumn:
         import pandas as pd
 
         name, series, dtype = self.names[j], self.frame.iloc[:, j], self.dtype(j)
@@ -334,7 +334,7 @@ class PandasTable:
             out.isetitem(k, pd.Series(array, index=out.index, dtype=array.dtype))  # objects would become strings
         return out
 
-    def _filled_column(self, j: int, cells: Cells, column: Column, holes: np.ndarray, codes: np.ndarray) -> Any:
+    def _filled_column(self, j: int, cells: RawColumn, column: Column, holes: np.ndarray, codes: np.ndarray) -> Any:
         series, fit = self.frame.iloc[:, j], _fit(cells, column)
         if fit == "float":
             series = _pandas_floats(series, cells)
@@ -357,14 +357,14 @@ class PandasTable:
         return array
 
 
-def _pandas_floats(series: Any, cells: Cells) -> Any:
+def _pandas_floats(series: Any, cells: RawColumn) -> Any:
     """A column of integers, booleans or categories of numbers as floats, with masks if it has them."""
     if not isinstance(cells, Numbers):
         return series.astype(object).map(lambda value: float(value), na_action="ignore").astype(np.float64)
     return series.astype(np.float64)
 
 
-def _pandas_dtype(column: Column, cells: Cells, holes: np.ndarray) -> Any:
+def _pandas_dtype(column: Column, cells: RawColumn, holes: np.ndarray) -> Any:
     """For labels in a column of numbers: that of training if no number is left, else object."""
     import pandas as pd
 
@@ -404,7 +404,7 @@ class PolarsTable:
     def dtype(self, j: int) -> Any:
         return self.frame.dtypes[j]
 
-    def cells(self, j: int) -> Cells:
+    def cells(self, j: int) -> RawColumn:
         import polars as pl
 
         name, series, dtype = self.names[j], self.frame.to_series(j), self.dtype(j)
@@ -433,7 +433,7 @@ class PolarsTable:
             filled.append(self._filled_column(j, cells, columns[j], holes[:, j], codes[holes[:, j], j]))
         return pl.DataFrame(filled)
 
-    def _filled_column(self, j: int, cells: Cells, column: Column, holes: np.ndarray, codes: np.ndarray) -> Any:
+    def _filled_column(self, j: int, cells: RawColumn, column: Column, holes: np.ndarray, codes: np.ndarray) -> Any:
         import polars as pl
 
         series, fit = self.frame.to_series(j), _fit(cells, column)
@@ -455,7 +455,7 @@ class PolarsTable:
         return _fill_labels(series, column, holes, decoded)
 
 
-def _categorical_cells(name: Hashable, series: Any, null: np.ndarray) -> Cells:
+def _categorical_cells(name: Hashable, series: Any, null: np.ndarray) -> RawColumn:
     """By the numbers that polars has for strings; their order means nothing, so the labels are sorted as strings."""
     import polars as pl
 
