@@ -26,7 +26,7 @@ IMPUTER = EMImputer(model="gaussian").fit(NUMBERS)
 @pytest.fixture(autouse=True)
 def close():
     yield
-    mpl.pyplot.close("all")
+    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
 
 
 def texts(ax):
