@@ -1230,7 +1230,9 @@ def numeric_frame(data, n_columns):
 def test_a_fit_to_rows_in_another_order(model, data):
     table = numeric_frame(data, 3)
     order = data.draw(st.permutations(range(len(table))))
-    one, other = fitted(make(model), table), fitted(make(model), table.iloc[order])
+    # Rounding may decide in which step a fit stops: with a tight tolerance one step more moves it by little.
+    to_the_end = {"tol": 1e-12, "max_iter": 5000}
+    one, other = fitted(make(model, **to_the_end), table), fitted(make(model, **to_the_end), table.iloc[order])
     assert_allclose(other.transform(table), one.transform(table), atol=1e-5)
 
 
