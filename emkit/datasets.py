@@ -10,7 +10,15 @@ from importlib.resources import files
 import numpy as np
 from sklearn.utils import Bunch
 
-__all__ = ["load_acs12", "load_earthquakes", "load_heights", "load_old_faithful"]
+__all__ = [
+    "load_acs12",
+    "load_earthquakes",
+    "load_ethanol",
+    "load_heights",
+    "load_motorcycle",
+    "load_old_faithful",
+    "load_tones",
+]
 
 
 def _load(name: str, description: str, as_frame: bool) -> Bunch:
@@ -64,6 +72,58 @@ Terms of use: a table of counted facts, free to use; works of the United States 
 domain. Please cite the source.
 Source: Zucchini, W. and MacDonald, I. L. (2009). Hidden Markov Models for Time Series: An Introduction Using R.
     Chapman & Hall/CRC. Table 1.1.
+"""
+
+_ETHANOL = """\
+Ethanol in an engine
+--------------------
+Exhaust of an engine with one cylinder that burned pure ethanol: 88 rows, 3 columns.
+
+    NOx  nitrogen oxides in the exhaust, micrograms per joule
+    C    compression ratio of the engine, one of 7.5, 9, 12, 15 and 18
+    E    equivalence ratio, the richness of the mixture of fuel and air
+
+NOx is highest where E is near 0.9, so that E as a function of NOx has two branches: Hurn, Justel and Robert (2003) fit
+it by a mixture of two regressions.
+
+Origin: the table `ethanol` of R's package `lattice`; columns NOx and E are the table `NOdata` of `mixtools`.
+Terms of use: a table of measured facts, free to use; please cite the source.
+Source: Brinkman, N. D. (1981). Ethanol fuel: a single-cylinder engine study of efficiency and exhaust emissions. SAE
+    Transactions 90, 1410-1424.
+    Hurn, M., Justel, A. and Robert, C. P. (2003). Estimating mixtures of regressions. Journal of Computational and
+    Graphical Statistics 12(1), 55-79.
+"""
+
+_MOTORCYCLE = """\
+Motorcycle accident
+-------------------
+Acceleration of the head in simulated motorcycle accidents, a test of crash helmets: 133 rows in order of time, 2
+columns (times, in milliseconds after the impact; accel, in units of g). Mean and spread of accel both change with
+times, and 94 times are distinct.
+
+Origin: the table `mcycle` of R's package `MASS`.
+Terms of use: a table of measured facts, free to use; please cite the source.
+Source: Silverman, B. W. (1985). Some aspects of the spline smoothing approach to non-parametric regression curve
+    fitting. Journal of the Royal Statistical Society B 47(1), 1-52.
+"""
+
+_TONES = """\
+Perception of tones
+-------------------
+A musician heard a tone with electronic overtones and tuned a second tone to the octave above it: 150 trials of one
+musician, 2 columns.
+
+    stretchratio  by how much the overtones were stretched; 2 is the harmonic series of common instruments
+    tuned         frequency of the tuned tone over that of the first; 2 is an octave
+
+Some trials follow the octave whatever the overtones (tuned near 2), others the overtones (tuned near stretchratio):
+the classical example of a switching regression.
+
+Origin: the table `tonedata` of R's packages `fpc` and `mixtools`.
+Terms of use: a table of measured facts, free to use; please cite the source.
+Source: Cohen, E. A. (1980). Inharmonic tone perception. Ph.D. dissertation, Stanford University.
+    Cohen, E. A. (1984). Some effects of inharmonic partials on interval perception. Music Perception 1(3), 323-349.
+    De Veaux, R. D. (1989). Mixtures of linear regressions. Computational Statistics & Data Analysis 8(3), 227-245.
 """
 
 _ACS12 = """\
@@ -194,3 +254,73 @@ def load_earthquakes(*, as_frame: bool = False) -> Bunch:
     [[1900.0, 13.0], [1901.0, 14.0]]
     """
     return _load("earthquakes", _EARTHQUAKES, as_frame)
+
+
+def load_ethanol(*, as_frame: bool = False) -> Bunch:
+    """Load the exhaust of an engine that burns ethanol: a mixture of two regressions.
+
+    Parameters
+    ----------
+    as_frame : bool, default=False
+        Return ``data`` as a pandas DataFrame.
+
+    Returns
+    -------
+    Bunch
+        ``data``, float64 array (88, 3) or DataFrame with columns NOx (micrograms per joule), C (compression ratio) and
+        E (equivalence ratio); ``frame``, the DataFrame or None; ``feature_names``, list of str; ``DESCR``, origin and
+        terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_ethanol
+    >>> load_ethanol().data[:2].tolist()
+    [[3.741, 12.0, 0.907], [2.295, 12.0, 0.761]]
+    """
+    return _load("ethanol", _ETHANOL, as_frame)
+
+
+def load_motorcycle(*, as_frame: bool = False) -> Bunch:
+    """Load the simulated motorcycle accidents: a curve whose shape and spread change with time.
+
+    Parameters
+    ----------
+    as_frame : bool, default=False
+        Return ``data`` as a pandas DataFrame.
+
+    Returns
+    -------
+    Bunch
+        ``data``, float64 array (133, 2) or DataFrame with columns times (milliseconds) and accel (g), in order of time;
+        ``frame``, the DataFrame or None; ``feature_names``, list of str; ``DESCR``, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_motorcycle
+    >>> load_motorcycle().data[:2].tolist()
+    [[2.4, 0.0], [2.6, -1.3]]
+    """
+    return _load("motorcycle", _MOTORCYCLE, as_frame)
+
+
+def load_tones(*, as_frame: bool = False) -> Bunch:
+    """Load the tones that a musician tuned: the classical switching regression.
+
+    Parameters
+    ----------
+    as_frame : bool, default=False
+        Return ``data`` as a pandas DataFrame.
+
+    Returns
+    -------
+    Bunch
+        ``data``, float64 array (150, 2) or DataFrame with columns stretchratio and tuned; ``frame``, the DataFrame or
+        None; ``feature_names``, list of str; ``DESCR``, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_tones
+    >>> load_tones().data[:2].tolist()
+    [[1.35, 1.461], [1.4, 1.407]]
+    """
+    return _load("tones", _TONES, as_frame)

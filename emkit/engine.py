@@ -53,6 +53,8 @@ class Stats:
     __rmul__ = __mul__
 
 
+MOST_SHORTENED = 30  # times that a step which goes too far is shortened
+
 Params = TypeVar("Params")
 S = TypeVar("S", bound=Stats)
 
@@ -86,6 +88,17 @@ class VectorModel(EMModel[Params, S], Protocol[Params, S]):
     def can_accelerate(self) -> bool: ...
     def to_vector(self, params: Params) -> np.ndarray: ...
     def from_vector(self, vector: np.ndarray, params: Params) -> Params | None: ...
+
+
+class SteppedModel(EMModel[Params, S], Protocol[Params, S]):
+    """A model whose M-step is one step towards the maximum, as Newton's, which may go too far (if `takes_steps`).
+
+    ``between(params, target)`` lies on the way from `params` to `target`, near enough to `params` if it is repeated.
+    """
+
+    @property
+    def takes_steps(self) -> bool: ...
+    def between(self, params: Params, target: Params) -> Params: ...
 
 
 class Step(NamedTuple):
@@ -214,8 +227,8 @@ def run_em(
                 accelerator.reject()
                 following, kind = None, phase
         if following is None:
-            following = evaluate(target)
-            n_e_steps += 1
+            following, n_tried = _plain_step(model, point, target, evaluate)
+            n_e_steps += n_tried
             _warn_of_fall(model, point, following)
         gain = following.objective - point.objective
         rule.record(gain, plain=kind == phase)
@@ -228,11 +241,32 @@ def run_em(
     )
 
 
-def _warn_of_fall(model: EMModel[Params, S], before: Point[Params, S], after: Point[Params, S]) -> None:
-    if not model.monotone or after.objective >= before.objective:
-        return
+def _plain_step(
+    model: EMModel[Params, S], point: Point[Params, S], target: Params, evaluate: Callable[[Params], Point[Params, S]]
+) -> tuple[Point[Params, S], int]:
+    """The point that an M-step leads to, and how many E-steps that took; a step that goes too far is shortened."""
+    stepped: Any = model
+    if not (model.monotone and getattr(stepped, "takes_steps", False)):
+        return evaluate(target), 1
+    for n_tried in range(1, MOST_SHORTENED + 1):
+        with suppress(UnusableStartError):
+            following = evaluate(target)
+            if not _has_fallen(model, point, following):
+                return following, n_tried
+        target = stepped.between(point.params, target)
+    return evaluate(target), MOST_SHORTENED + 1
+
+
+def _has_fallen(model: EMModel[Params, S], before: Point[Params, S], after: Point[Params, S]) -> bool:
+    """By more than rounding."""
+    if after.objective >= before.objective:
+        return False
     scale = abs(before.objective) + before.stats.weight
-    if not after.objective >= before.objective - model.rounding(after.params) * scale:
+    return not after.objective >= before.objective - model.rounding(after.params) * scale
+
+
+def _warn_of_fall(model: EMModel[Params, S], before: Point[Params, S], after: Point[Params, S]) -> None:
+    if model.monotone and _has_fallen(model, before, after):
         warnings.warn(
             f"the objective fell from {before.objective!r} to {after.objective!r} in one EM step of {model!r}",
             ObjectiveFellWarning,

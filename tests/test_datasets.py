@@ -5,12 +5,23 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import poisson
 
-from emkit.datasets import load_acs12, load_earthquakes, load_heights, load_old_faithful
+from emkit.datasets import (
+    load_acs12,
+    load_earthquakes,
+    load_ethanol,
+    load_heights,
+    load_motorcycle,
+    load_old_faithful,
+    load_tones,
+)
 
 LOADERS = [
     (load_heights, (14, 1), ["height"]),
     (load_old_faithful, (272, 2), ["eruptions", "waiting"]),
     (load_earthquakes, (107, 2), ["year", "count"]),
+    (load_ethanol, (88, 3), ["NOx", "C", "E"]),
+    (load_motorcycle, (133, 2), ["times", "accel"]),
+    (load_tones, (150, 2), ["stretchratio", "tuned"]),
 ]
 
 
@@ -59,6 +70,47 @@ def test_earthquakes():
     year, count = load_earthquakes().data.T
     assert_array_equal(year, np.arange(1900, 2007))
     assert -poisson.logpmf(count, count.mean()).sum() == pytest.approx(391.9189, abs=5e-5)
+
+
+def least_squares(x, y):
+    """Coefficients and residual standard error of y on a constant and x, as R's lm gives them."""
+    x = np.column_stack([np.ones(len(y)), x])
+    coef, rss, rank, _ = np.linalg.lstsq(x, y, rcond=None)
+    return coef, np.sqrt(rss[0] / (len(y) - rank))
+
+
+def test_ethanol():
+    """Rows, number of rows at each compression ratio and regression of NOx on C and E, as R prints them."""
+    data = load_ethanol().data
+    assert_array_equal(data[[0, -1]], [[3.741, 12, 0.907], [1.9, 18, 0.655]])
+    ratios, counts = np.unique(data[:, 1], return_counts=True)
+    assert_array_equal(ratios, [7.5, 9, 12, 15, 18])
+    assert_array_equal(counts, [22, 17, 14, 19, 16])
+    coef, sigma = least_squares(data[:, 1:], data[:, 0])
+    assert_allclose(coef, [2.559100509759, -0.007109044701, -0.557136839457], rtol=1e-9)
+    assert sigma == pytest.approx(1.13966552)
+
+
+def test_motorcycle():
+    """Rows, number of distinct times and regression of accel on times, as R prints them."""
+    times, accel = load_motorcycle().data.T
+    assert (np.diff(times) >= 0).all()
+    assert np.unique(times).size == 94
+    assert_array_equal([times[-1], accel[-1]], [57.6, 10.7])
+    assert (accel.min(), accel.max()) == (-134, 75)
+    coef, sigma = least_squares(times, accel)
+    assert_allclose(coef, [-53.007920208, 1.090675283], rtol=1e-9)
+    assert sigma == pytest.approx(46.32640799)
+
+
+def test_tones():
+    """Rows and regression of tuned on stretchratio, as R prints them."""
+    stretchratio, tuned = load_tones().data.T
+    assert_array_equal([stretchratio[-1], tuned[-1]], [3, 2.91])
+    assert (stretchratio.min(), stretchratio.max()) == (1.35, 3)
+    coef, sigma = least_squares(stretchratio, tuned)
+    assert_allclose(coef, [1.304576555, 0.354533890], rtol=1e-8)
+    assert sigma == pytest.approx(0.228830298)
 
 
 def test_acs12():

@@ -308,13 +308,7 @@ def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A row that no component can have made has -inf, and equal responsibilities.
     """
-    top = log_joint.max(axis=1, keepdims=True)
-    impossible = top == -np.inf
-    if impossible.any():
-        log_joint = np.where(impossible, 0.0, log_joint)
-        log_likelihood, resp = posterior(log_joint)
-        return np.where(impossible[:, 0], -np.inf, log_likelihood), resp
-    resp = np.exp(log_joint - top)
-    total = resp.sum(axis=1, keepdims=True)
-    resp /= total
-    return (top + np.log(total))[:, 0], resp
+    log_joint = np.ascontiguousarray(log_joint)
+    log_likelihood, resp = np.empty(len(log_joint), log_joint.dtype), np.empty_like(log_joint)
+    kernels.softmax(log_joint, log_likelihood, resp)
+    return log_likelihood, resp

@@ -75,7 +75,7 @@ class StudentFamily(Family):
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
-        return cls(GaussianFamily.for_parts(n_components, options, _without_degrees(parts)))
+        return cls(GaussianFamily.for_parts(n_components, options, _withoutdegrees_of(parts)))
 
     @property
     def n_components(self) -> int:  # type: ignore[override]  # that of the Gaussians
@@ -164,7 +164,7 @@ class StudentFamily(Family):
         nu = params.degrees_of_freedom
         if "degrees_of_freedom" not in fixed:
             nu = np.array(
-                [_degrees(*sums) if sums[0] > 0 else now for *sums, now in zip(counts, tails, nu, strict=True)]
+                [degrees_of(*sums) if sums[0] > 0 else now for *sums, now in zip(counts, tails, nu, strict=True)]
             )
         return StudentParams(gaussian._replace(means=means), nu)
 
@@ -178,7 +178,7 @@ class StudentFamily(Family):
 
     def from_parts(self, parts: dict[str, Any]) -> StudentParams:
         degrees = np.asarray(parts["degrees_of_freedom"], np.float64)
-        return StudentParams(self.gaussian.from_parts(_without_degrees(parts)), degrees)
+        return StudentParams(self.gaussian.from_parts(_withoutdegrees_of(parts)), degrees)
 
     def check_part(self, name: str, value: Any) -> Any:
         if name not in self.names:
@@ -245,7 +245,7 @@ def _patterns(rows: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield gaps.place[start:stop], observed.astype(bool)
 
 
-def _degrees(count: float, tail: float) -> float:
+def degrees_of(count: float, tail: float) -> float:
     """The root nu of 1 + log(nu / 2) - digamma(nu / 2) + E[log u - u] = 0 ([1]_, section 2), within bounds."""
 
     def slope(nu: float) -> float:
@@ -258,5 +258,5 @@ def _degrees(count: float, tail: float) -> float:
     return brentq(slope, LEAST_DEGREES, MOST_DEGREES)
 
 
-def _without_degrees(parts: dict[str, Any]) -> dict[str, Any]:
+def _withoutdegrees_of(parts: dict[str, Any]) -> dict[str, Any]:
     return {name: parts[name] for name in GaussianFamily.names}

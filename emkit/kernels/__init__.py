@@ -15,6 +15,7 @@ from ._kernels import (
     moments_diag,
     moments_full,
     moments_missing,
+    softmax,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "moments_diag",
     "moments_full",
     "moments_missing",
+    "softmax",
 ]

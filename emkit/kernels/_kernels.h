@@ -22,11 +22,13 @@ typedef struct {
 #include "_real.h"
 #include "_gaussian.h"
 #include "_missing.h"
+#include "_softmax.h"
 #undef EM_DOUBLE
 
 #define EM_DOUBLE 0
 #include "_real.h"
 #include "_gaussian.h"
+#include "_softmax.h"
 #undef EM_DOUBLE
 
 #endif

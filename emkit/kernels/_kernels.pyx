@@ -18,6 +18,9 @@ cdef extern from "_kernels.h" nogil:
         ptrdiff_t column_stride
         const char *X
 
+    int softmax_f64(ptrdiff_t n, int k, const double *x, double *log_total, double *share)
+    int softmax_f32(ptrdiff_t n, int k, const float *x, float *log_total, float *share)
+
     ptrdiff_t factorise_f64(ptrdiff_t k, int d, double *covariances, const double *scale, double *lowers,
                             double *factors, double *log_dets, double *traces)
 
@@ -282,4 +285,17 @@ def moments_missing(const double[:, ::1] X, const ptrdiff_t[::1] starts, const u
         status = gappy_rows_f64(gappy_rows_of(X, starts, observed), NULL, &resp[0, 0], d, k, &means[0, 0],
                                 &covariances[0, 0, 0], &means[0, 0], 0, NULL, NULL, &counts[0], &sums[0, 0],
                                 &scatters[0, 0, 0])
+    check_status(status)
+
+
+def softmax(const real[:, ::1] x, real[::1] log_total, real[:, ::1] share):
+    cdef int k = x.shape[1], status
+    check_shapes(log_total.shape[0] == x.shape[0] == share.shape[0] and share.shape[1] == k)
+    if x.shape[0] == 0 or k == 0:
+        return
+    with nogil:
+        if real is double:
+            status = softmax_f64(x.shape[0], k, &x[0, 0], &log_total[0], &share[0, 0])
+        else:
+            status = softmax_f32(x.shape[0], k, &x[0, 0], &log_total[0], &share[0, 0])
     check_status(status)

@@ -383,3 +383,25 @@ def moments_diag(X: Real, resp: Real, means: Real, counts: Double, sums: Double,
         counts[c] += r.sum()
         sums[c] += r @ difference
         squares[c] += r @ difference**2
+
+
+def softmax(x: Real, log_total: Real, share: Real) -> None:
+    r"""Shares of the terms of each row in the sum of their exponentials.
+
+    .. math:: total_i = \log \sum_c e^{x_{ic}}, \quad share_{ic} = e^{x_{ic} - total_i}
+
+    Parameters
+    ----------
+    x : real (n, k)
+        A row of -inf has log_total -inf and equal shares; one with NaN or +inf gives NaN.
+    log_total : real (n,)
+        Written.
+    share : real (n, k)
+        Written.
+    """
+    for i, row in enumerate(x.astype(np.float64)):
+        top = row.max() if row.max() > -np.inf else 0.0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            terms = np.exp(row - top)
+            log_total[i] = top + np.log(terms.sum())
+            share[i] = terms / terms.sum() if terms.sum() != 0 else 1 / len(row)

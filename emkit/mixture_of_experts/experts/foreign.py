@@ -1,0 +1,225 @@
+"""Any scikit-learn regressor or classifier that takes `sample_weight`, as an expert.
+
+An M-step fits a clone of it to all rows, weighted by the responsibilities (generalised EM). Whether that raises the
+expected log-likelihood is the estimator's affair: of least squares it does, of forests it may not. So no rising
+objective is promised, and nothing is extrapolated.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+from sklearn.base import clone
+
+from ...families.base import Sums
+from ...families.gaussian import LOG_2PI
+from ..cases import Cases, Scaling
+from .base import Experts
+
+SIX = 6.0
+LEAST_WEIGHT = 1e-8  # of the largest: rows with less are left out of an expert's fit
+LEAST_PROBABILITY = 1e-6  # of a class; trees give zero to classes that they have not seen
+
+
+class Pieces(tuple[Any, ...]):
+    """Chunks and their responsibilities; they add by being put one after the other."""
+
+    def __add__(self, other: Any) -> Pieces:
+        return Pieces((*self, *other))
+
+    def __mul__(self, factor: float) -> Pieces:
+        return Pieces((cases, factor * resp) for cases, resp in self)
+
+    __rmul__ = __mul__
+
+
+class ForeignParams(NamedTuple):
+    estimators: tuple[Any, ...]
+    variances: np.ndarray  # (k, m), of the residuals; empty for classes
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignExperts(Experts):
+    """K clones of an estimator.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Not fitted.
+    seeds : ndarray of shape (k,), int
+        `random_state` of the clones, where the estimator has one that is None.
+    """
+
+    n_components: int
+    estimator: Any
+    seeds: np.ndarray
+
+    monotone: ClassVar[bool] = False
+    can_accelerate: ClassVar[bool] = False
+
+    @abstractmethod
+    def _params(self, estimators: tuple[Any, ...], cases: Cases, resp: np.ndarray, before: Any) -> ForeignParams: ...
+
+    @abstractmethod
+    def _target(self, cases: Cases) -> np.ndarray:
+        """What the estimators learn."""
+
+    def _fit(self, k: int, cases: Cases, weight: np.ndarray) -> Any:
+        """A clone, fitted to the rows that have weight."""
+        kept = np.flatnonzero(weight > LEAST_WEIGHT * weight.max())
+        fresh = clone(self.estimator)
+        if "random_state" in fresh.get_params() and fresh.get_params()["random_state"] is None:
+            fresh.set_params(random_state=int(self.seeds[k]))
+        return fresh.fit(cases.inputs[kept], self._target(cases)[kept], sample_weight=weight[kept])
+
+    def moments(self, params, cases, resp):
+        return Sums((Pieces(((cases, resp),)),))
+
+    def m_step(self, moments, params):
+        (pieces,) = moments
+        cases = Cases(
+            np.concatenate([chunk.inputs for chunk, _ in pieces]),
+            np.empty((0, 0)),
+            np.concatenate([chunk.y for chunk, _ in pieces]),
+            np.empty(0),
+            pieces[0][0].scalings,
+        )
+        return self._fitted(cases, np.concatenate([resp for _, resp in pieces]), params)
+
+    def _fitted(self, cases: Cases, resp: np.ndarray, before: ForeignParams | None) -> ForeignParams:
+        """An expert without rows stays as it was."""
+        estimators = tuple(
+            self._fit(k, cases, resp[:, k]) if before is None or resp[:, k].any() else before.estimators[k]
+            for k in range(self.n_components)
+        )
+        return self._params(estimators, cases, resp, before)
+
+    def start(self, cases, resp):
+        return self._fitted(cases, resp, None)
+
+    def parts(self, params, scaling):
+        return {"experts_": list(params.estimators)}
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignRegressors(ForeignExperts):
+    """Regressors with independent Gaussian noise about what they predict.
+
+    Attributes
+    ----------
+    units : Scaling
+        Mean and standard deviation of each response.
+    floor : float
+        Least variance of a scaled response.
+    """
+
+    units: Scaling
+    floor: float
+
+    def _target(self, cases):
+        return cases.y[:, 0] if cases.y.shape[1] == 1 else cases.y
+
+    def _params(self, estimators, cases, resp, before):
+        variances = np.tile(self.units.scale**2, (self.n_components, 1))
+        for k, estimator in enumerate(estimators):
+            if resp[:, k].any():
+                residuals = cases.y - self._predicted(estimator, cases)
+                variances[k] = resp[:, k] @ residuals**2 / resp[:, k].sum()
+            elif before is not None:
+                variances[k] = before.variances[k]
+        return ForeignParams(estimators, np.maximum(variances, self.floor * self.units.scale**2))
+
+    def _predicted(self, estimator: Any, cases: Cases) -> np.ndarray:
+        return np.asarray(estimator.predict(cases.inputs), dtype=np.float64).reshape(cases.n_rows, -1)
+
+    def mean(self, params, cases):
+        return np.stack([self._predicted(estimator, cases) for estimator in params.estimators], axis=1)
+
+    def log_density(self, params, cases):
+        squared = (cases.y[:, None, :] - self.mean(params, cases)) ** 2 / params.variances
+        return -0.5 * (squared + np.log(params.variances) + LOG_2PI).sum(axis=2)
+
+    def n_free(self):
+        """Of the noise alone: nobody can count those of a forest."""
+        return self.n_components * len(self.units.scale)
+
+    def cdf(self, params, cases, mean, values):
+        return ndtr((values[:, None, :] - mean) / np.sqrt(params.variances))
+
+    def spread(self, params, cases):
+        return np.broadcast_to(SIX * np.sqrt(params.variances), (cases.n_rows, *params.variances.shape))
+
+    def sample(self, params, cases, chosen, rng):
+        noise = rng.standard_normal(cases.y.shape) * np.sqrt(params.variances[chosen])
+        return self.mean(params, cases)[np.arange(len(chosen)), chosen] + noise
+
+    def parts(self, params, scaling):
+        return {**super().parts(params, scaling), "variances_": params.variances}
+
+    def linearised(self, cases):
+        return self.units(cases.y)
+
+    def flaw(self, params, counts):
+        at_floor = (params.variances <= 1.001 * self.floor * self.units.scale**2).any(axis=1)
+        few = counts <= 3
+        return "; ".join(
+            f"expert {k} has collapsed onto rows of total weight {counts[k]:.3g}"
+            for k in np.flatnonzero(at_floor & few)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignClassifiers(ForeignExperts):
+    """Classifiers with `predict_proba`. Rows of one class alone make an expert that knows no other."""
+
+    n_classes: int
+
+    discrete: ClassVar[bool] = True
+
+    def _target(self, cases):
+        return cases.y[:, 0].astype(np.intp)
+
+    def _fit(self, k, cases, weight):
+        kept = weight > LEAST_WEIGHT * weight.max()
+        codes = np.unique(self._target(cases)[kept])
+        if len(codes) == 1:
+            return OneClass(int(codes[0]))
+        return super()._fit(k, cases, weight)
+
+    def _params(self, estimators, cases, resp, before):
+        return ForeignParams(estimators, np.empty(0))
+
+    def mean(self, params, cases):
+        proba = np.zeros((cases.n_rows, self.n_components, self.n_classes))
+        for k, estimator in enumerate(params.estimators):
+            proba[:, k, estimator.classes_] = estimator.predict_proba(cases.inputs)
+        proba = np.maximum(proba, LEAST_PROBABILITY)
+        return proba / proba.sum(axis=2, keepdims=True)
+
+    def log_density(self, params, cases):
+        codes = cases.y[:, 0].astype(np.intp)
+        return np.log(self.mean(params, cases)[np.arange(len(codes)), :, codes])
+
+    def n_free(self):
+        return 0
+
+    def sample(self, params, cases, chosen, rng):
+        ends = np.cumsum(self.mean(params, cases)[np.arange(len(chosen)), chosen], axis=1)
+        return (rng.random((len(chosen), 1)) * ends[:, -1:] > ends).sum(axis=1)[:, None].astype(np.float64)
+
+    def linearised(self, cases):
+        return np.eye(self.n_classes)[self._target(cases)]
+
+
+class OneClass:
+    """What is left of a classifier where all rows are of one class."""
+
+    def __init__(self, code: int) -> None:
+        self.classes_ = np.array([code])
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        return np.ones((len(X), 1))

@@ -1,0 +1,84 @@
+"""Which inputs gate and experts look at: all columns, some of them, or what a scikit-learn transformer makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import clone
+
+from .._validation import FLOATS
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Makes a table of numbers (n, p) of X.
+
+    Attributes
+    ----------
+    columns : ndarray of int or None
+        Places of the columns; None is all.
+    transformer : fitted transformer or None
+    """
+
+    columns: np.ndarray | None = None
+    transformer: Any = None
+
+    def __call__(self, X: Any, name: str) -> np.ndarray:
+        """`X` is an array of floats, or what the user gave if there is a transformer."""
+        if self.transformer is not None:
+            return _as_table(self.transformer.transform(X), name)
+        table: np.ndarray = X if self.columns is None else X[:, self.columns]
+        return table
+
+    @property
+    def is_everything(self) -> bool:
+        return self.columns is None and self.transformer is None
+
+
+def read_inputs(name: str, value: Any, X: Any, y: Any, names: np.ndarray | None, n_features: int) -> Inputs:
+    """Inputs of an argument; a transformer is cloned and fitted to X.
+
+    ValueError if it is neither None nor a list of columns nor a transformer.
+    """
+    if value is None:
+        return Inputs()
+    if hasattr(value, "transform"):
+        return Inputs(transformer=clone(value).fit(X, y))
+    try:
+        places = [_place(column, names, n_features) for column in value]
+    except (TypeError, LookupError) as error:
+        have = f"{n_features} columns" if names is None else f"columns {list(names)}"
+        raise ValueError(
+            f"{name} must be None, a list of columns, or a transformer, but got {value!r}; X has {have}"
+        ) from error
+    return Inputs(columns=np.array(places, dtype=np.intp))
+
+
+def _place(column: Any, names: np.ndarray | None, n_features: int) -> int:
+    if isinstance(column, str):
+        if names is None:
+            raise LookupError(column)
+        found = np.flatnonzero(names == column)
+        if len(found) != 1:
+            raise LookupError(column)
+        return int(found[0])
+    if isinstance(column, bool | np.bool_) or not isinstance(column, int | np.integer):
+        raise TypeError(column)
+    if not -n_features <= column < n_features:
+        raise LookupError(column)
+    return int(column) % n_features
+
+
+def _as_table(made: Any, name: str) -> np.ndarray:
+    """ValueError if a transformer did not make a table of finite numbers."""
+    made = made.toarray() if issparse(made) else made
+    try:
+        table = np.ascontiguousarray(made, dtype=np.float64 if np.asarray(made).dtype not in FLOATS else None)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the transformer {name} must give numbers, but gave {type(made).__name__}") from error
+    if table.ndim != 2 or not np.isfinite(table).all():
+        raise ValueError(f"the transformer {name} must give a table of finite numbers, (n_samples, n_outputs)")
+    return table

@@ -1,0 +1,227 @@
+"""Cases from raw user input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import _num_samples, validate_data
+
+from .._validation import FLOATS, check_sample_weight, iterate_blocks
+from ..chunks import Rows
+from ..description import Description, describe
+from ..families.gaussian import check_range
+from .cases import Cases, Scaling, Scalings, rows_of_blocks, split
+from .inputs import Inputs, read_inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What experts and gate see of X; a gate that looks at nothing has no columns."""
+
+    experts: Inputs
+    gate: Inputs
+
+    @property
+    def take_anything(self) -> bool:
+        """Whether a transformer wants X as the user gave it."""
+        return self.experts.transformer is not None or self.gate.transformer is not None
+
+    def tables(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Of experts and gate; the same array twice where they look at the same."""
+        experts = self.experts(X, "expert_features")
+        same = self.gate.columns is None and self.gate.transformer is None and self.experts.is_everything
+        return experts, experts if same else self.gate(X, "gate_features")
+
+
+class Extras(NamedTuple):
+    """What a user may give for each row besides X and y."""
+
+    sample_weight: Any = None
+    block_id: Any = None
+    offset: Any = None
+    exposure: Any = None
+
+
+class Reading(NamedTuple):
+    """Cases, and where their rows come from: `rows` (n,), places in X, None if they are X's own in order."""
+
+    cases: Cases
+    rows: np.ndarray | None
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """Values of the rows, (n, ...), as the user's rows lie."""
+        if self.rows is None:
+            return values
+        out = np.empty_like(values)
+        out[self.rows] = values
+        return out
+
+
+def read_X(estimator: Any, X: Any, *, reset: bool, anything: bool, min_rows: int = 1) -> Any:
+    """Rows as an array of floats; as they are (but counted and named) if a transformer takes them."""
+    if issparse(X):
+        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+    if not anything:
+        return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_min_samples=min_rows)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if _num_samples(X) < min_rows:
+        raise ValueError(f"Found array with {_num_samples(X)} sample(s) while a minimum of {min_rows} is required.")
+    return X
+
+
+def read_views(estimator: Any, X: Any, y: Any, gate_looks: bool) -> Views:
+    """Of the constructor's arguments, for rows X that have been read."""
+    names, n_features = getattr(estimator, "feature_names_in_", None), estimator.n_features_in_
+    experts = read_inputs("expert_features", estimator.expert_features, X, y, names, n_features)
+    if not gate_looks:
+        return Views(experts, Inputs(columns=np.empty(0, dtype=np.intp)))
+    return Views(experts, read_inputs("gate_features", estimator.gate_features, X, y, names, n_features))
+
+
+def arrange(
+    tables: tuple[np.ndarray, np.ndarray], y: np.ndarray, scalings: Scalings, extras: Extras, *, drop: bool
+) -> Reading:
+    """Cases with the rows of a block together; `drop` leaves out blocks of weight zero."""
+    inputs, gate_inputs = tables
+    n = len(y)
+    offset = _column("offset", extras.offset, n)
+    exposure = _column("exposure", extras.exposure, n)
+    if exposure is not None and not (exposure > 0).all():
+        raise ValueError(f"exposure must be positive, but exposure[{(exposure <= 0).argmax()}] is {exposure.min()}")
+    weight = check_sample_weight(extras.sample_weight, n, np.dtype(np.float64))
+    rows, sizes = None, None
+    if extras.block_id is not None:
+        rows, sizes = _blocks(extras.block_id, n)
+        weight = np.ones(len(sizes)) if weight is None else _weight_of_blocks(weight[rows], sizes)
+    weight = np.ones(n) if weight is None else weight
+    if drop and not weight.all():
+        kept = np.flatnonzero(weight)
+        within = kept if sizes is None else rows_of_blocks(sizes, kept)
+        rows = within if rows is None else rows[within]
+        weight, sizes = weight[kept], None if sizes is None else sizes[kept]
+    if rows is not None:
+        same = gate_inputs is inputs
+        inputs = inputs[rows]
+        gate_inputs = inputs if same else gate_inputs[rows]
+        y = y[rows]
+        offset, exposure = (None if a is None else a[rows] for a in (offset, exposure))
+    if sizes is not None:
+        gate_inputs = np.add.reduceat(gate_inputs, np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
+    return Reading(Cases(inputs, gate_inputs, y, weight, scalings, offset, exposure, sizes), rows)
+
+
+def _column(name: str, value: Any, n: int) -> np.ndarray | None:
+    """One finite number for each row."""
+    if value is None:
+        return None
+    try:
+        column = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers, but got {value!r}") from error
+    column = np.full(n, column) if column.ndim == 0 else column
+    if column.shape != (n,):
+        raise ValueError(f"{name} must have one number for each of the {n} rows of X, but has shape {column.shape}")
+    if not np.isfinite(column).all():
+        raise ValueError(f"{name} must be finite, but {name}[{(~np.isfinite(column)).argmax()}] is not")
+    return column
+
+
+def _blocks(block_id: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows, those of a block together and otherwise in their order, and the number of rows of each block."""
+    ids = np.asarray(block_id)
+    if ids.shape != (n,):
+        raise ValueError(f"block_id must have one value for each of the {n} rows of X, but has shape {ids.shape}")
+    if any(value is None or value != value for value in ids.tolist()):
+        raise ValueError("block_id has a missing value; each row must belong to a block")
+    _, first, inverse, sizes = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first, kind="stable")  # blocks in the order in which they appear
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return np.argsort(place[inverse.ravel()], kind="stable"), sizes[order].astype(np.intp)
+
+
+def _weight_of_blocks(weight: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    starts = np.cumsum(sizes) - sizes
+    first = weight[starts]
+    if (weight != np.repeat(first, sizes)).any():
+        raise ValueError("sample_weight must be the same for all rows of a block; it is the weight of the block")
+    return first
+
+
+class Descriptions(NamedTuple):
+    """What one pass tells of the inputs of experts and gate, and of the responses."""
+
+    inputs: Description
+    gate: Description
+    y: Description
+
+    @property
+    def scalings(self) -> Scalings:
+        return Scalings(scaling_of(self.inputs), scaling_of(self.gate))
+
+
+def scaling_of(description: Description) -> Scaling:
+    return Scaling(description.mean, description.scale)
+
+
+def describe_cases(chunks: Iterable[Cases]) -> Descriptions:
+    found: tuple[Description | None, ...] = (None, None, None)
+    for cases in chunks:
+        by_row = cases.by_row(cases.weight)
+        pieces = Rows(cases.inputs, by_row), Rows(cases.gate_inputs, cases.weight), Rows(cases.y, by_row)
+        found = tuple(describe([rows], rows.X.shape[1], before) for rows, before in zip(pieces, found, strict=True))
+    described = Descriptions(*found)  # type: ignore[arg-type]  # there is at least one chunk
+    check_range(described.inputs, np.dtype(np.float64))
+    check_range(described.gate, np.dtype(np.float64))
+    if not np.isfinite(described.y.scale).all():
+        raise ValueError("y is too large: its variance is not finite; divide it by a constant")
+    return described
+
+
+class Streamed:
+    """Chunks of cases that a function yields each time it is called, as pairs (X, y); nothing is kept.
+
+    `read` makes cases of a pair and of the weights of its rows.
+    """
+
+    def __init__(
+        self,
+        blocks: Callable[[], Iterable[Any]],
+        read: Callable[[Any, Any, np.ndarray | None, Scalings | None], Cases],
+        weight: np.ndarray | None,
+        scalings: Scalings | None = None,
+    ) -> None:
+        self._blocks = blocks
+        self._read = read
+        self._weight = weight
+        self._scalings = scalings
+
+    def scaled(self, scalings: Scalings) -> Streamed:
+        return Streamed(self._blocks, self._read, self._weight, scalings)
+
+    def __iter__(self) -> Iterator[Cases]:
+        start = 0
+        for X, y in pairs_of(self._blocks):
+            n = _num_samples(X)
+            weight = None if self._weight is None else self._weight[start : start + n]
+            if weight is not None and len(weight) < n:
+                raise ValueError("sample_weight has fewer values than the blocks have rows")
+            start += n
+            if n and (weight is None or weight.any()):
+                yield from split(self._read(X, y, weight, self._scalings))
+        if start == 0:
+            raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
+        if self._weight is not None and start != len(self._weight):
+            raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
+
+
+def pairs_of(blocks: Callable[[], Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
+    """What a call of the user's function yields."""
+    for pair in iterate_blocks(blocks):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError("X is a function, so it must yield pairs of blocks (X, y), with y=None in fit")
+        yield pair[0], pair[1]

@@ -1,0 +1,62 @@
+"""Responses from raw user input: numbers, or classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+
+def require(estimator: Any, y: Any) -> None:
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
+        )
+
+
+def check_length(y: Any, n: int) -> None:
+    if len(y) != n:
+        raise ValueError(f"Found input variables with inconsistent numbers of samples: X has {n}, y has {len(y)}")
+
+
+def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
+    """(n, m) float64; NaN in all of a row is a missing response, where that is allowed."""
+    numbers = check_array(
+        y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan" if allow_nan else True, input_name="y"
+    )
+    if numbers.ndim > 2:
+        raise ValueError(f"y must have one or two dimensions, but has shape {numbers.shape}")
+    check_length(numbers, n)
+    numbers = numbers.reshape(n, -1)
+    missing = np.isnan(numbers)
+    if (missing.any(axis=1) != missing.all(axis=1)).any():
+        raise ValueError("y has a row of which some responses are missing; all of a row must be there, or none")
+    return numbers
+
+
+def read_classes(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Classes (C,), and their codes (n, 1) float64; ValueError for fewer than two."""
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    check_length(y, n)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"y must have at least two classes, but the only class is {classes[0]!r}")
+    return classes, codes.reshape(n, 1).astype(np.float64)
+
+
+def read_codes(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
+    """Codes (n, 1) float64 of known classes; NaN and None are missing, and stay NaN."""
+    y = column_or_1d(np.asarray(y))
+    check_length(y, n)
+    missing = np.array([value is None or value != value for value in y.tolist()], dtype=bool)
+    codes = np.full((n, 1), np.nan)
+    for code, label in enumerate(classes):
+        codes[(y == label) & ~missing, 0] = code
+    unknown = np.isnan(codes[:, 0]) & ~missing
+    if unknown.any():
+        raise ValueError(f"y has the class {y[unknown][0]!r}, which was not there in fit; there were {list(classes)}")
+    return codes

@@ -1,0 +1,108 @@
+"""Softmax regression: shares of C classes, one Newton step at a time, from sums that add over chunks.
+
+Coefficients (P, C) have columns that add up to zero: adding a column to all of them changes no share, and of all
+coefficients with the same shares these are the shortest.
+
+References
+----------
+.. [1] Boehning, D. (1992). Multinomial logistic regression algorithm. Ann. Inst. Statist. Math. 44(1), 197-200.
+   Gradient and Hessian are its equations (2.4) and (2.5).
+.. [2] Jordan, M. I. and Jacobs, R. A. (1994). Hierarchical mixtures of experts and the EM algorithm. Neural Computation
+   6(2), 181-214. Weighted softmax regression as the M-step of a gate: its equation (30).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..families.gaussian import posterior
+from .linear import penalty, predictor, products, solve, squares
+
+START_STEPS = 4
+SATURATED = 30.0  # logits between two classes: chance has no part any more
+
+
+class Slopes(NamedTuple):
+    """First and second derivatives of a weighted log-likelihood; they add."""
+
+    gradient: np.ndarray  # (P, C)
+    pairs: np.ndarray  # (C (C - 1) / 2, P, P): sums of w g_c g_d (1, x)(1, x)^T for c < d
+
+
+def log_shares(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
+    """Log of the shares, (n, C)."""
+    eta = predictor(X, coef)
+    log_total, _ = posterior(eta)
+    eta -= log_total[:, None]
+    return eta
+
+
+@cache
+def pairs_of(C: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the second of each pair of classes."""
+    return np.triu_indices(C, 1)
+
+
+def slopes(X: np.ndarray, log_share: np.ndarray, target: np.ndarray) -> Slopes:
+    """At given shares, for weights of the classes `target` (n, C), of any total; O(n C^2 P^2)."""
+    share = np.exp(log_share)
+    first, second = pairs_of(share.shape[1])
+    weighted = share * (target @ np.ones((share.shape[1], 1)))
+    return Slopes(products(X, target - weighted), squares(X, weighted[:, first] * share[:, second]))
+
+
+def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
+    """Newton's step for the log-likelihood less alpha / 2 |slopes|^2."""
+    P, C = coef.shape
+    if C == 1:
+        return coef
+    basis = _basis(C)
+    first, second = pairs_of(C)
+    difference = basis[first] - basis[second]
+    curvature = np.einsum("ea,eb,eij->aibj", difference, difference, sums.pairs, optimize=True)
+    curvature = curvature.reshape((C - 1) * P, (C - 1) * P)
+    ridge = penalty(P, alpha)
+    curvature.flat[:: len(curvature) + 1] += np.tile(ridge, C - 1)
+    gradient = ((sums.gradient - ridge[:, None] * coef) @ basis).T.reshape(-1, 1)
+    moved = solve(curvature, gradient).reshape(C - 1, P).T
+    return coef + moved @ basis.T
+
+
+@cache
+def _basis(C: int) -> np.ndarray:
+    """Orthonormal basis (C, C - 1) of the vectors that add up to zero (Helmert's contrasts)."""
+    lower = np.tril(np.ones((C, C)), -1)[:, : C - 1]
+    contrasts = np.eye(C)[:, : C - 1] * -np.arange(C - 1, 0, -1) + lower
+    basis: np.ndarray = contrasts / np.linalg.norm(contrasts, axis=0)
+    return basis
+
+
+def shrinkage(coef: np.ndarray, alpha: float) -> float:
+    """Log of the prior that an L2 penalty is, up to a constant."""
+    return -0.5 * alpha * float((coef[1:] ** 2).sum())
+
+
+def saturated(coef: np.ndarray) -> list[int]:
+    """Classes told from the others by more than `SATURATED` logits within a standard deviation of the inputs."""
+    spread = np.linalg.norm(coef[1:], axis=0)
+    return np.flatnonzero(spread > SATURATED).tolist()
+
+
+def start(X: np.ndarray, target: np.ndarray, alpha: float) -> np.ndarray:
+    """Some steps of softmax regression from the shares of all rows; stops before a step that would go too far."""
+    shares = np.maximum(target.sum(axis=0), 1e-8 * target.sum())
+    coef = np.zeros((1 + X.shape[1], target.shape[1]))
+    coef[0] = np.log(shares) - np.log(shares).mean()
+    log_share = log_shares(X, coef)
+    value = (target * log_share).sum() + shrinkage(coef, alpha)
+    for _ in range(START_STEPS):
+        following = step(coef, slopes(X, log_share, target), alpha)
+        log_share = log_shares(X, following)
+        new_value = (target * log_share).sum() + shrinkage(following, alpha)
+        if not new_value >= value:
+            break
+        coef, value = following, new_value
+    return coef
