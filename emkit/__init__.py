@@ -5,6 +5,7 @@ from .engine import ObjectiveFellWarning
 from .gaussian_mixture import EMGaussianMixture
 from .hidden_markov import EMHiddenMarkov
 from .imputer import EMImputer
+from .mixture_of_experts import EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
 from .pooling import PooledEstimate, pool
 from .topic_model import EMTopicModel
 
@@ -13,6 +14,8 @@ __all__ = [
     "EMGaussianMixture",
     "EMHiddenMarkov",
     "EMImputer",
+    "EMMixtureOfExpertsClassifier",
+    "EMMixtureOfExpertsRegressor",
     "EMTopicModel",
     "ObjectiveFellWarning",
     "PooledEstimate",

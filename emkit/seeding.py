@@ -11,8 +11,16 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
 from scipy.spatial.distance import cdist
+
+if TYPE_CHECKING:
+    from .testing import Units
+
+U = TypeVar("U", bound="Units")
 
 
 def draw_row(weight: np.ndarray, place: float | np.ndarray) -> np.ndarray:
@@ -86,3 +94,16 @@ def distinct_rows(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Gene
         others = weight * (z != rows[index]).any(axis=1)
         weight = others if others.any() else weight
     return rows
+
+
+def draw_units(chunks: Iterable[U], weight: float, n: int, rng: np.random.Generator) -> list[U]:
+    """`n` units drawn in proportion to their weights, of total `weight`, in one pass; of weight 1 each, in order."""
+    places = np.sort(rng.random(n)) * weight
+    before, drawn = 0.0, []
+    for chunk in chunks:
+        ends = before + np.cumsum(chunk.weight, dtype=np.float64)
+        here = places[(places >= before) & (places < ends[-1])]
+        index = np.searchsorted(ends, here, side="right")
+        drawn.append(chunk.take(index).reweighted(np.ones(len(index))))
+        before = ends[-1]
+    return drawn

@@ -18,7 +18,7 @@ from ..description import Description
 from ..engine import run_em
 from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily, posterior
-from ..seeding import careful_seeds, distinct_rows, draw_row
+from ..seeding import careful_seeds, distinct_rows, draw_row, draw_units
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 
 ALL_ROWS = 10_000  # below this number of rows, starts use them all
@@ -125,17 +125,7 @@ def _sample_size(k: int, d: int) -> int:
 
 def _sample(chunks: Iterable[Rows], weight: float, n_rows: int | None, rng: np.random.Generator) -> Rows:
     """All rows (None), or `n_rows` of them drawn in proportion to their weights, of total `weight`."""
-    if n_rows is None:
-        return joined(chunks)
-    places = np.sort(rng.random(n_rows)) * weight
-    before, drawn = 0.0, []
-    for rows in chunks:
-        ends = before + np.cumsum(rows.weight, dtype=np.float64)
-        here = places[(places >= before) & (places < ends[-1])]
-        drawn.append(rows.X[np.searchsorted(ends, here, side="right")])
-        before = ends[-1]
-    X = np.concatenate(drawn)
-    return Rows(X, np.ones(len(X), dtype=X.dtype))
+    return joined(chunks if n_rows is None else draw_units(chunks, weight, n_rows, rng))
 
 
 def _sorted(rows: Rows) -> Rows:

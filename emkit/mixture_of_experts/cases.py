@@ -32,6 +32,10 @@ class Scalings(NamedTuple):
     experts: Scaling
     gate: Scaling
 
+    @classmethod
+    def none(cls, p: int, q: int) -> Scalings:
+        return cls(Scaling.none(p), Scaling.none(q))
+
 
 @dataclass(frozen=True, eq=False)
 class Cases:
@@ -173,6 +177,9 @@ class CasesInMemory:
 
     def __init__(self, cases: Cases) -> None:
         self._cases = cases
+
+    def scaled(self, scalings: Scalings) -> CasesInMemory:
+        return CasesInMemory(replace(self._cases, scalings=scalings))
 
     def __iter__(self) -> Iterator[Cases]:
         return split(self._cases)

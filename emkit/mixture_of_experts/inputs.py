@@ -1,4 +1,4 @@
-"""Which inputs gate and experts look at: all columns, some of them, or what a scikit-learn transformer makes of them."""
+"""Which inputs gate and experts look at: all columns, some of them, or what a transformer makes of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils.validation import _num_samples
 
 from .._validation import FLOATS
 
@@ -27,11 +29,14 @@ class Inputs:
     transformer: Any = None
 
     def __call__(self, X: Any, name: str) -> np.ndarray:
-        """`X` is an array of floats, or what the user gave if there is a transformer."""
+        """`X` is an array of floats, or what the user gave if there is a transformer for gate or experts."""
         if self.transformer is not None:
             return _as_table(self.transformer.transform(X), name)
-        table: np.ndarray = X if self.columns is None else X[:, self.columns]
-        return table
+        if self.columns is None:
+            return check_array(X, dtype=FLOATS)
+        if len(self.columns) == 0:
+            return np.empty((_num_samples(X), 0))
+        return check_array(_safe_indexing(X, self.columns, axis=1), dtype=FLOATS, order="C")
 
     @property
     def is_everything(self) -> bool:

@@ -83,6 +83,10 @@ class MixtureOfExpertsModel:
         )
         return joint
 
+    def log_likelihood(self, params: ExpertsParams, cases: Cases) -> np.ndarray:
+        """log p(y | x) of each block, (b,)."""
+        return posterior(self.log_joint(params, cases))[0]
+
     def e_step(self, params: ExpertsParams, chunk: Cases) -> ExpertsStats:
         """Responsibilities ([1]_, equation 10; of blocks [2]_, equation 2) and the statistics under them."""
         log_weights = self.gate.log_weights(params.gate, chunk)

@@ -27,7 +27,7 @@ def gate_proba(fitted: Fitted, cases: Cases) -> np.ndarray:
 
 
 def responsibilities(fitted: Fitted, cases: Cases) -> np.ndarray:
-    """Of each expert given inputs and responses of the block, (n, k); of the inputs alone where responses are missing."""
+    """Of each expert given inputs and responses of the block, (n, k); missing responses say nothing."""
     return cases.by_row(_responsibilities(fitted, cases))
 
 

@@ -83,10 +83,11 @@ def read_views(estimator: Any, X: Any, y: Any, gate_looks: bool) -> Views:
 
 
 def arrange(
-    tables: tuple[np.ndarray, np.ndarray], y: np.ndarray, scalings: Scalings, extras: Extras, *, drop: bool
+    tables: tuple[np.ndarray, np.ndarray], y: np.ndarray, scalings: Scalings | None, extras: Extras, *, drop: bool
 ) -> Reading:
     """Cases with the rows of a block together; `drop` leaves out blocks of weight zero."""
     inputs, gate_inputs = tables
+    scalings = scalings or Scalings.none(inputs.shape[1], gate_inputs.shape[1])
     n = len(y)
     offset = _column("offset", extras.offset, n)
     exposure = _column("exposure", extras.exposure, n)
@@ -158,6 +159,8 @@ class Descriptions(NamedTuple):
     inputs: Description
     gate: Description
     y: Description
+    low: np.ndarray  # (m,): least response
+    high: np.ndarray
 
     @property
     def scalings(self) -> Scalings:
@@ -169,12 +172,18 @@ def scaling_of(description: Description) -> Scaling:
 
 
 def describe_cases(chunks: Iterable[Cases]) -> Descriptions:
-    found: tuple[Description | None, ...] = (None, None, None)
+    found: list[Description | None] = [None, None, None]
+    low, high = np.array(np.inf), np.array(-np.inf)
     for cases in chunks:
+        low, high = np.minimum(low, cases.y.min(axis=0)), np.maximum(high, cases.y.max(axis=0))
         by_row = cases.by_row(cases.weight)
         pieces = Rows(cases.inputs, by_row), Rows(cases.gate_inputs, cases.weight), Rows(cases.y, by_row)
-        found = tuple(describe([rows], rows.X.shape[1], before) for rows, before in zip(pieces, found, strict=True))
-    described = Descriptions(*found)  # type: ignore[arg-type]  # there is at least one chunk
+        found = [describe([rows], rows.X.shape[1], before) for rows, before in zip(pieces, found, strict=True)]
+    inputs, gate, y = found
+    assert inputs is not None
+    assert gate is not None
+    assert y is not None
+    described = Descriptions(inputs, gate, y, low, high)
     check_range(described.inputs, np.dtype(np.float64))
     check_range(described.gate, np.dtype(np.float64))
     if not np.isfinite(described.y.scale).all():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -37,15 +38,18 @@ def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
     return numbers
 
 
-def read_classes(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Classes (C,), and their codes (n, 1) float64; ValueError for fewer than two."""
-    y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
-    check_length(y, n)
-    classes, codes = np.unique(y, return_inverse=True)
+def classes_of(ys: Iterable[Any]) -> np.ndarray:
+    """The classes, sorted; ValueError for fewer than two."""
+    found: list[np.ndarray] = []
+    for y in ys:
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+        found.append(np.unique(labels))
+    classes = np.unique(np.concatenate(found))
     if len(classes) < 2:
         raise ValueError(f"y must have at least two classes, but the only class is {classes[0]!r}")
-    return classes, codes.reshape(n, 1).astype(np.float64)
+    return classes
 
 
 def read_codes(y: Any, n: int, classes: np.ndarray) -> np.ndarray:

@@ -72,7 +72,9 @@ class Starts:
         if method == "joint":
             return partition(np.column_stack([self._inputs, self._outputs]), self._weight, k, "kmeans", rng)
         if method == "inputs":
-            return partition(self._cases.G, self._weight, k, "kmeans", rng)
+            tables = (self._cases.G, self._inputs, self._outputs)
+            first = next(table for table in tables if table.shape[1])  # a constant gate looks at nothing
+            return partition(first, self._weight, k, "kmeans", rng)
         if method == "residuals":
             line = self._line(self._weight)
             left = _block_means(self._cases, self._response - predictor(self._cases.X, line))

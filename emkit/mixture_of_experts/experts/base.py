@@ -9,6 +9,11 @@ import numpy as np
 
 from ..cases import Cases, Scaling
 
+TAKERS = {
+    "offset": "'gaussian', 'student', 'poisson', 'binomial' and 'gamma'",
+    "exposure": "'poisson', 'binomial' and 'gamma'",
+}
+
 
 class Experts(ABC):
     """Densities of K experts; pure. Parameters (`params`) are a value of its own, statistics a tuple that adds.
@@ -22,9 +27,16 @@ class Experts(ABC):
     is_closed: ClassVar[bool] = True  # whether it reaches the maximum, so that no step goes too far
     can_accelerate: ClassVar[bool] = True
     discrete: ClassVar[bool] = False  # whether the response is a count
+    takes: ClassVar[tuple[str, ...]] = ()  # "offset", "exposure"
 
-    def check_response(self, y: np.ndarray, exposure: np.ndarray | None) -> None:  # noqa: B027  # most take any number
-        """ValueError for a response (n, m) that an expert cannot give."""
+    def check(self, cases: Cases) -> None:
+        """ValueError for a response that an expert cannot give, or what it cannot take into account.
+
+        Missing responses are NaN.
+        """
+        for name, value in (("offset", cases.offset), ("exposure", cases.exposure)):
+            if value is not None and name not in self.takes:
+                raise ValueError(f"{name} has no meaning for these experts; those that take it are {TAKERS[name]}")
 
     @abstractmethod
     def log_density(self, params: Any, cases: Cases) -> np.ndarray:

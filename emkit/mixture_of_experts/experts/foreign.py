@@ -25,14 +25,17 @@ LEAST_WEIGHT = 1e-8  # of the largest: rows with less are left out of an expert'
 LEAST_PROBABILITY = 1e-6  # of a class; trees give zero to classes that they have not seen
 
 
-class Pieces(tuple[Any, ...]):
+@dataclass(frozen=True, eq=False)
+class Pieces:
     """Chunks and their responsibilities; they add by being put one after the other."""
 
-    def __add__(self, other: Any) -> Pieces:
-        return Pieces((*self, *other))
+    pairs: tuple[tuple[Cases, np.ndarray], ...]
+
+    def __add__(self, other: Pieces) -> Pieces:
+        return Pieces((*self.pairs, *other.pairs))
 
     def __mul__(self, factor: float) -> Pieces:
-        return Pieces((cases, factor * resp) for cases, resp in self)
+        return Pieces(tuple((cases, factor * resp) for cases, resp in self.pairs))
 
     __rmul__ = __mul__
 
@@ -80,15 +83,15 @@ class ForeignExperts(Experts):
         return Sums((Pieces(((cases, resp),)),))
 
     def m_step(self, moments, params):
-        (pieces,) = moments
+        pairs = moments[0].pairs
         cases = Cases(
-            np.concatenate([chunk.inputs for chunk, _ in pieces]),
+            np.concatenate([chunk.inputs for chunk, _ in pairs]),
             np.empty((0, 0)),
-            np.concatenate([chunk.y for chunk, _ in pieces]),
+            np.concatenate([chunk.y for chunk, _ in pairs]),
             np.empty(0),
-            pieces[0][0].scalings,
+            pairs[0][0].scalings,
         )
-        return self._fitted(cases, np.concatenate([resp for _, resp in pieces]), params)
+        return self._fitted(cases, np.concatenate([resp for _, resp in pairs]), params)
 
     def _fitted(self, cases: Cases, resp: np.ndarray, before: ForeignParams | None) -> ForeignParams:
         """An expert without rows stays as it was."""

@@ -66,6 +66,8 @@ class GaussianExperts(Experts):
     units: Scaling
     floor: float
 
+    takes = ("offset",)
+
     @property
     def n_outputs(self) -> int:
         return len(self.units.scale)

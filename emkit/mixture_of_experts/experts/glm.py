@@ -190,19 +190,19 @@ class GlmExperts(Experts):
     law: Law
 
     is_closed = False
+    takes = ("offset", "exposure")
 
     @property
     def discrete(self) -> bool:  # type: ignore[override]  # that of the law
         return self.law.discrete
 
-    def check_response(self, y, exposure):
-        if y.shape[1] != 1:
-            raise ValueError(f"expert={self.law.name!r} takes one response, but y has {y.shape[1]} columns")
-        bad = ~self.law.allows(y, np.ones((1, 1)) if exposure is None else exposure[:, None])[:, 0]
+    def check(self, cases):
+        super().check(cases)
+        if cases.y.shape[1] != 1:
+            raise ValueError(f"expert={self.law.name!r} takes one response, but y has {cases.y.shape[1]} columns")
+        bad = ~(self.law.allows(cases.y, exposure_of(cases)) | np.isnan(cases.y))[:, 0]
         if bad.any():
-            raise ValueError(
-                f"expert={self.law.name!r} takes {self.law.allowed}, but y[{bad.argmax()}] is {y[bad.argmax(), 0]}"
-            )
+            raise ValueError(f"expert={self.law.name!r} takes {self.law.allowed}, but y holds {cases.y[bad][0, 0]}")
 
     def _predictor(self, params: GlmParams, cases: Cases) -> np.ndarray:
         """eta, (n, k)."""

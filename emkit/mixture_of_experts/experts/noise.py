@@ -63,8 +63,8 @@ class NoisyExperts(Experts):
     def discrete(self) -> bool:  # type: ignore[override]
         return self.experts.discrete
 
-    def check_response(self, y, exposure):
-        self.experts.check_response(y, exposure)
+    def check(self, cases):
+        self.experts.check(cases)
 
     def log_density(self, params, cases):
         clean = np.log1p(-params.share) + self.experts.log_density(params.experts, cases)

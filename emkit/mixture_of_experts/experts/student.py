@@ -39,6 +39,8 @@ class StudentExperts(Experts):
 
     gaussian: GaussianExperts
 
+    takes = ("offset",)
+
     @property
     def n_components(self) -> int:  # type: ignore[override]  # that of the Gaussians
         return self.gaussian.n_components

@@ -1,0 +1,88 @@
+"""Standard errors of parameters from the observed information: numerical derivatives and what follows from them.
+
+A parameter set is looked at through a vector (p,) that is unconstrained, and published as arrays by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+CURVATURE_STEP = 1e-3  # in unconstrained, unit-free coordinates: fourth-root of rounding
+SLOPE_STEP = 1e-5
+NOISE = 1e-8  # rounding of the log-likelihood over the square of the step
+FLAT = 1e-5  # of the largest eigenvalue: below it a direction does not change the likelihood
+
+
+def standard_errors(
+    value: Callable[[np.ndarray], float], published: Callable[[np.ndarray], dict[str, Any]], origin: np.ndarray
+) -> dict[str, Any]:
+    """Of what `published` makes of a vector, by the delta method, for a log-likelihood `value` with a maximum there.
+
+    About 2 p^2 calls of `value`. Values of the dict are arrays, or lists of them.
+    """
+    covariance = _inverse(-_hessian(value, origin), NOISE * (1 + abs(value(origin))))
+    slopes = _slopes(lambda vector: _flat(published(vector)), origin)
+    errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance, slopes), 0.0))
+    return _like(published(origin), errors)
+
+
+def _arrays(named: dict[str, Any]) -> list[np.ndarray]:
+    return [np.asarray(a) for value in named.values() for a in (value if isinstance(value, list) else [value])]
+
+
+def _flat(named: dict[str, Any]) -> np.ndarray:
+    return np.concatenate([array.ravel() for array in _arrays(named)])
+
+
+def _like(named: dict[str, Any], flat: np.ndarray) -> dict[str, Any]:
+    """The numbers `flat` in the shapes of `named`."""
+    ends = np.cumsum([array.size for array in _arrays(named)])[:-1]
+    pieces = iter(np.split(flat, ends))
+    return {
+        name: [next(pieces).reshape(np.shape(a)) for a in value]
+        if isinstance(value, list)
+        else next(pieces).reshape(np.shape(value))
+        for name, value in named.items()
+    }
+
+
+def _hessian(function: Callable[[np.ndarray], float], origin: np.ndarray) -> np.ndarray:
+    """Second derivatives by central differences."""
+    p, h = len(origin), CURVATURE_STEP
+    steps = h * np.eye(p)
+    middle = function(origin)
+    hessian = np.empty((p, p))
+    for i in range(p):
+        hessian[i, i] = (function(origin + steps[i]) - 2 * middle + function(origin - steps[i])) / h**2
+        for j in range(i):
+            up = function(origin + steps[i] + steps[j]) + function(origin - steps[i] - steps[j])
+            down = function(origin + steps[i] - steps[j]) + function(origin - steps[i] + steps[j])
+            hessian[i, j] = hessian[j, i] = (up - down) / (4 * h**2)
+    return hessian
+
+
+def _slopes(function: Callable[[np.ndarray], np.ndarray], origin: np.ndarray) -> np.ndarray:
+    """First derivatives (m, p) by central differences."""
+    steps = SLOPE_STEP * np.eye(len(origin))
+    columns = [(function(origin + step) - function(origin - step)) / (2 * SLOPE_STEP) for step in steps]
+    return np.stack(columns, axis=1)
+
+
+def _inverse(information: np.ndarray, noise: float) -> np.ndarray:
+    """Inverse on the directions in which the likelihood varies; logs of probabilities have one that it does not."""
+    sizes = np.sqrt(np.maximum(np.diag(information), 0.0))
+    known = np.diag(information) > noise
+    units = np.where(known, 1 / np.where(known, sizes, 1.0), 0.0)  # so that parameters known well hide no others
+    values, vectors = np.linalg.eigh(units[:, None] * information * units)
+    if values.min() < -FLAT:
+        raise ValueError(
+            f"the observed information has a negative eigenvalue ({values.min():.3g}; the largest is "
+            f"{values.max():.3g}), so the fit is not at a maximum of the likelihood of X; standard errors need a fit "
+            "to the same X, without priors and with a small tol"
+        )
+    curved = values > FLAT
+    vectors = units[:, None] * vectors[:, curved]
+    return (vectors / values[curved]) @ vectors.T

@@ -1,0 +1,276 @@
+"""What `fit` of the mixtures of experts does, between raw input and fitted attributes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import _num_samples
+
+from .._estimator import DegenerateSolutionWarning
+from .._validation import check_choice, check_n_init, check_number, check_sample_weight
+from .._warnings import callers_level
+from ..seeding import draw_units
+from . import responses
+from .cases import Cases, CasesInMemory, Scaling, Scalings, joined
+from .experts.table import Setting
+from .gates import GATES, Gate, GaussianGate, HierarchicalGate
+from .model import ExpertsParams, MixtureOfExpertsModel
+from .prediction import Fitted
+from .problem import ExpertsProblem
+from .reading import (
+    Descriptions,
+    Extras,
+    Streamed,
+    Views,
+    arrange,
+    describe_cases,
+    pairs_of,
+    read_views,
+    read_X,
+    scaling_of,
+)
+
+if TYPE_CHECKING:
+    from .estimator import MixtureOfExperts
+
+ALL_UNITS = 10_000  # below this number of blocks, starts use them all
+
+
+def check_params(estimator: MixtureOfExperts) -> None:
+    """ValueError for a constructor argument that is out of range."""
+    estimator._check_shared_params()
+    estimator._check_expert()
+    check_choice("gate", estimator.gate, tuple(GATES))
+    check_number("alpha", estimator.alpha, 0)
+    check_number("gate_alpha", estimator.gate_alpha, 0)
+    check_number("reg_covar", estimator.reg_covar, 0)
+    check_choice("noise", estimator.noise, (True, False))
+    if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
+        check_choice("init_params", estimator.init_params, ("auto",))
+    if estimator.gate == "hierarchical":
+        n_groups = estimator.n_groups
+        sizes = [g for g in range(2, estimator.n_components) if estimator.n_components % g == 0]
+        if n_groups not in sizes or isinstance(n_groups, bool):
+            raise ValueError(
+                f"n_groups must divide n_components={estimator.n_components} into groups of two or more (one of "
+                f"{sizes}) with gate='hierarchical', but got {n_groups!r}"
+            )
+
+
+def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y: Any = None, **extras: Any) -> None:
+    """Fit `estimator`, a blank copy of `owner`."""
+    check_params(estimator)
+    rng = estimator._random_generator()
+    data = (streamed if callable(X) else in_memory)(estimator, X, y, Extras(**extras))
+    described = describe_cases(data.source)
+    _check_size(described, estimator.n_components)
+    before: State | None = getattr(owner, "_state", None) if owner.warm_start else None
+    frame = Frame(described.scalings, scaling_of(described.y)) if before is None else before.frame
+    source = data.source.scaled(frame.inputs)
+    model = make_model(estimator, described, frame, rng)
+    for cases in source:
+        model.experts.check(cases)
+    problem = ExpertsProblem(model, source, _few(source, model, described, rng))
+    n_starts = check_n_init(estimator.n_init)
+    if before is None:
+        start, earlier = _only_start(estimator, problem, data, n_starts, rng), None
+    else:
+        start, earlier = _continued(estimator, before, model), owner._earlier
+    publish = partial(published, model, frame, data.is_flat)
+    search = estimator._search(problem, n_starts, rng, owner, publish, start, earlier)
+    best = search.best.result
+    estimator._state = State(Fitted(model, best.params), data.views, frame, data.is_flat, _signature(estimator, model))
+    for name, value in publish(best.params).items():
+        setattr(estimator, name, value)
+    estimator.weights_ = best.stats.counts / best.stats.counts.sum()
+    estimator._record(search, model)
+    notes = model.notes(best.params, best.stats.counts)
+    if notes:
+        warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=callers_level())
+
+
+class Frame(NamedTuple):
+    """In which units a model works."""
+
+    inputs: Scalings
+    responses: Scaling
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a fitted estimator keeps."""
+
+    fitted: Fitted
+    views: Views
+    frame: Frame
+    is_flat: bool
+    signature: str
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The cases of a fit.
+
+    Attributes
+    ----------
+    source : CasesInMemory or Streamed
+    views : Views
+    is_flat : bool
+        Whether y had one dimension.
+    rows : ndarray or None
+        Places of the rows in X; None if they are X's own in order.
+    """
+
+    source: CasesInMemory | Streamed
+    views: Views
+    is_flat: bool
+    rows: np.ndarray | None = None
+
+
+def in_memory(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Data:
+    responses.require(estimator, y)
+    X = read_X(estimator, X, reset=True, anything=estimator._has_transformers())
+    n = _num_samples(X)
+    estimator._learn_responses([y])
+    numbers = estimator._read_responses(y, n)
+    views = read_views(estimator, X, y, GATES[estimator.gate].uses_inputs)
+    reading = arrange(views.tables(X), numbers, None, extras, drop=True)
+    return Data(CasesInMemory(reading.cases), views, estimator._is_flat(y), reading.rows)
+
+
+def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -> Data:
+    """Of a function that yields pairs (X, y)."""
+    if y is not None or any(extra is not None for extra in extras[1:]) or not isinstance(estimator.expert, str):
+        raise ValueError(
+            "X is a function that yields pairs (X, y), so y, block_id, offset and exposure must be None, and expert "
+            f"one of the names; got y={y!r}, {extras._replace(sample_weight=None)} and expert={estimator.expert!r}"
+        )
+    first_X, first_y = next(((X, y) for X, y in pairs_of(blocks) if _num_samples(X)), (None, None))
+    if first_X is None:
+        raise ValueError("X is a function that yields no block of rows (n_samples=0)")
+    anything = estimator._has_transformers()
+    head = read_X(estimator, first_X, reset=True, anything=anything)
+    responses.require(estimator, first_y)
+    estimator._learn_responses(y for _, y in pairs_of(blocks))
+    views = read_views(estimator, head, first_y, GATES[estimator.gate].uses_inputs)
+
+    def read(X: Any, y: Any, weight: np.ndarray | None, scalings: Scalings | None) -> Cases:
+        rows = read_X(estimator, X, reset=False, anything=anything)
+        numbers = estimator._read_responses(y, _num_samples(rows))
+        return arrange(views.tables(rows), numbers, scalings, Extras(weight), drop=True).cases
+
+    weight = check_sample_weight(extras.sample_weight, None, np.dtype(np.float64))
+    return Data(Streamed(blocks, read, weight), views, estimator._is_flat(first_y))
+
+
+def _check_size(described: Descriptions, k: int) -> None:
+    n_blocks = described.gate.n_rows
+    if n_blocks < k:
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = {k}, n_samples = {n_blocks} (rows, or blocks "
+            "of rows, of positive weight)"
+        )
+
+
+def make_model(
+    estimator: MixtureOfExperts, described: Descriptions, frame: Frame, rng: np.random.Generator
+) -> MixtureOfExpertsModel:
+    k, n_inputs = estimator.n_components, len(described.inputs.mean)
+    setting = Setting(k, n_inputs, frame.responses, described.low, described.high, estimator._n_classes())
+    experts = estimator._make_experts(setting, rng.integers(2**31 - 1, size=k))
+    return MixtureOfExpertsModel(_gate(estimator, len(described.gate.mean), frame.inputs.gate), experts)
+
+
+def _gate(estimator: MixtureOfExperts, n_inputs: int, scaling: Scaling) -> Gate:
+    kind, k, alpha = GATES[estimator.gate], estimator.n_components, float(estimator.gate_alpha)
+    if kind is HierarchicalGate:
+        return HierarchicalGate(k, n_inputs, alpha, estimator.n_groups)
+    if kind is GaussianGate:
+        if n_inputs == 0:
+            raise ValueError("gate='gaussian' needs inputs, but gate_features has no columns")
+        return GaussianGate(k, n_inputs, 0.0, float(estimator.reg_covar), float(np.log(scaling.scale).sum()))
+    return kind(k, n_inputs, alpha)
+
+
+def _few(
+    source: CasesInMemory | Streamed, model: MixtureOfExpertsModel, described: Descriptions, rng: np.random.Generator
+) -> Cases | None:
+    """A sample of the blocks, of weight 1 each; None where they are few."""
+    if described.gate.n_rows < ALL_UNITS:
+        return None
+    n_blocks = min(max(2_000, 100 * model.n_components * (1 + len(described.inputs.mean))), ALL_UNITS)
+    return joined(draw_units(source, described.gate.weight, n_blocks, rng))
+
+
+def _only_start(
+    estimator: MixtureOfExperts,
+    problem: ExpertsProblem,
+    data: Data,
+    n_starts: int | None,
+    rng: np.random.Generator,
+) -> ExpertsParams | None:
+    """The start where there is only one."""
+    if not isinstance(estimator.init_params, str):
+        if isinstance(data.source, Streamed):
+            raise ValueError("init_params must be 'auto' where X is a function")
+        cases = joined(problem.source)
+        resp = given_responsibilities(estimator.init_params, estimator.n_components, data.rows, cases.n_rows)
+        if cases.sizes is not None:
+            resp = cases.sum_in_blocks(resp) / cases.sizes[:, None]
+        return problem.model.from_responsibilities(cases, resp)
+    if n_starts == 1 or estimator.n_components == 1 or estimator.max_iter == 0:
+        return problem.draw(0, rng.spawn(1)[0])
+    return None
+
+
+def given_responsibilities(value: Any, k: int, rows: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """(n, k) of the rows of the cases, from labels or responsibilities for the rows of X."""
+    array = np.asarray(value)
+    n = n_rows if rows is None else 1 + int(rows.max())
+    if array.ndim == 1 and len(array) >= n and np.isin(array, np.arange(k)).all():
+        array = np.eye(k)[array.astype(np.intp)]
+    is_sound = array.ndim == 2 and len(array) >= n and array.shape[1] == k and array.dtype.kind in "fiub"
+    if not (is_sound and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-6)):
+        raise ValueError(
+            f"init_params must be 'auto', labels from 0 to {k - 1} of shape (n_samples,), or responsibilities of shape "
+            f"(n_samples, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+        )
+    chosen: np.ndarray = array if rows is None else array[rows]
+    return chosen
+
+
+def _signature(estimator: MixtureOfExperts, model: MixtureOfExpertsModel) -> str:
+    """What must be the same if a fit is to be continued."""
+    experts = model.experts
+    return (
+        f"n_components={estimator.n_components}, expert={estimator.expert!r}, gate={estimator.gate!r}, "
+        f"n_groups={estimator.n_groups}, covariance_type={getattr(estimator, 'covariance_type', None)!r}, "
+        f"noise={estimator.noise}, {model.gate.n_inputs} inputs of the gate, {experts.n_free()} parameters of experts"
+    )
+
+
+def _continued(estimator: MixtureOfExperts, before: State, model: MixtureOfExpertsModel) -> ExpertsParams:
+    now = _signature(estimator, model)
+    if now != before.signature:
+        raise ValueError(f"warm_start=True continues a fit of {before.signature}, but now it would be {now}")
+    return before.fitted.params
+
+
+def published(model: MixtureOfExpertsModel, frame: Frame, is_flat: bool, params: ExpertsParams) -> dict[str, Any]:
+    """Fitted attributes that hold parameters, in the user's units; without the axis of responses if y has none."""
+    parts = model.experts.parts(params.experts, frame.inputs.experts)
+    gate = model.gate.parts(params.gate, frame.inputs.gate)
+    return {**(_flat(parts) if is_flat else parts), **gate}
+
+
+def _flat(parts: dict[str, Any]) -> dict[str, Any]:
+    flat = {name: value[:, 0] if name in ("coef_", "intercept_") else value for name, value in parts.items()}
+    if "covariances_" in flat:
+        flat["scale_"] = np.sqrt(flat.pop("covariances_")[:, 0, 0])
+    if "variances_" in flat:
+        flat["scale_"] = np.sqrt(flat.pop("variances_")[:, 0])
+    return flat
