@@ -244,7 +244,10 @@ def run_em(
 def _plain_step(
     model: EMModel[Params, S], point: Point[Params, S], target: Params, evaluate: Callable[[Params], Point[Params, S]]
 ) -> tuple[Point[Params, S], int]:
-    """The point that an M-step leads to, and how many E-steps that took; a step that goes too far is shortened."""
+    """The point that an M-step leads to, and how many E-steps that took.
+
+    A step that goes too far is shortened; if it falls all the same, the step was rounding, and `point` is the end.
+    """
     stepped: Any = model
     if not (model.monotone and getattr(stepped, "takes_steps", False)):
         return evaluate(target), 1
@@ -254,7 +257,7 @@ def _plain_step(
             if not _has_fallen(model, point, following):
                 return following, n_tried
         target = stepped.between(point.params, target)
-    return evaluate(target), MOST_SHORTENED + 1
+    return point, MOST_SHORTENED
 
 
 def _has_fallen(model: EMModel[Params, S], before: Point[Params, S], after: Point[Params, S]) -> bool:

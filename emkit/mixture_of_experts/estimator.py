@@ -324,12 +324,13 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         of it (as ``PolynomialFeatures(2, include_bias=False)`` or ``SplineTransformer()``). There is always an
         intercept.
     n_groups : int, default=2
-        Groups of experts, of equal size, with ``gate="hierarchical"``.
+        Groups of experts with ``gate="hierarchical"``, which the experts fill one after the other; their sizes differ
+        by one at most.
     alpha : float, default=1e-6
         L2 penalty of the experts' slopes: ``alpha / 2 * sum(coef**2) / dispersion`` for inputs of unit variance, where
         the dispersion is the variance of the noise (1 for counts), so that it is the `alpha` of
         :class:`sklearn.linear_model.Ridge`. The default merely keeps coefficients finite. 0 is none.
-    gate_alpha : float, default=1e-3
+    gate_alpha : float, default=0.1
         L2 penalty of the gate's slopes, ``gate_alpha / 2 * sum(gate_coef**2)`` for inputs of unit variance. 0 is none.
     covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
         Noise of "gaussian" and "student". Each expert has its own covariance matrix of the responses (full), all share
@@ -444,7 +445,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         gate_features=None,
         n_groups=2,
         alpha=1e-6,
-        gate_alpha=1e-3,
+        gate_alpha=0.1,
         covariance_type="full",
         reg_covar=1e-6,
         noise=False,
@@ -580,11 +581,17 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     def _make_experts(self, setting: table.Setting, seeds: np.ndarray) -> Any:
         return table.regressors(self, setting, seeds)
 
+    def _takes_several(self) -> bool:
+        """Whether there may be several responses."""
+        return not (isinstance(self.expert, str) and self.expert in LAWS)
+
     def _read_responses(self, y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
+        if not self._takes_several():
+            y = responses.as_column(y)
         return responses.read_numbers(y, n, allow_nan=allow_nan)
 
     def _is_flat(self, y: Any) -> bool:
-        return np.ndim(y) == 1
+        return np.asarray(y).ndim == 1 or not self._takes_several()
 
     def _as_responses(self, values: np.ndarray) -> np.ndarray:
         """(..., m) without the last axis if y had one dimension."""
@@ -594,8 +601,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = not (isinstance(self.expert, str) and self.expert in LAWS)
-        tags.target_tags.positive_only = isinstance(self.expert, str) and self.expert in LAWS
+        tags.target_tags.multi_output = self._takes_several()
+        tags.target_tags.positive_only = not self._takes_several()
         return tags
 
 
@@ -619,11 +626,12 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         What experts and gate see of X: all columns, some of them, or what a clone of a scikit-learn transformer makes
         of it. There is always an intercept.
     n_groups : int, default=2
-        Groups of experts, of equal size, with ``gate="hierarchical"``.
-    alpha : float, default=1e-6
+        Groups of experts with ``gate="hierarchical"``, which the experts fill one after the other; their sizes differ
+        by one at most.
+    alpha : float, default=0.1
         L2 penalty of the experts' slopes, ``alpha / 2 * sum(coef**2)`` for inputs of unit variance: the ``1 / C`` of
-        :class:`sklearn.linear_model.LogisticRegression`. The default merely keeps coefficients finite. 0 is none.
-    gate_alpha : float, default=1e-3
+        :class:`sklearn.linear_model.LogisticRegression`. 0 is none.
+    gate_alpha : float, default=0.1
         L2 penalty of the gate's slopes, ``gate_alpha / 2 * sum(gate_coef**2)`` for inputs of unit variance. 0 is none.
     reg_covar : float, default=1e-6
         Floor under the covariances of a Gaussian gate, relative to the variances of its inputs.
@@ -708,7 +716,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     >>> from sklearn.datasets import make_moons
     >>> from emkit import EMMixtureOfExpertsClassifier
     >>> X, y = make_moons(300, noise=0.1, random_state=0)
-    >>> EMMixtureOfExpertsClassifier(3, alpha=0.1, random_state=0).fit(X, y).score(X, y) > 0.97
+    >>> EMMixtureOfExpertsClassifier(3, random_state=0).fit(X, y).score(X, y) > 0.97
     True
     """
 
@@ -726,8 +734,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         expert_features=None,
         gate_features=None,
         n_groups=2,
-        alpha=1e-6,
-        gate_alpha=1e-3,
+        alpha=0.1,
+        gate_alpha=0.1,
         reg_covar=1e-6,
         noise=False,
         tol=1e-8,
@@ -775,7 +783,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         proba : ndarray of shape (n_samples, n_classes)
             Rows sum to one; columns are as in `classes_`.
         """
-        return self._by_row(prediction.mean, self._read(X, None, Extras(None, block_id)))
+        proba = self._by_row(prediction.mean, self._read(X, None, Extras(None, block_id)))
+        return proba / proba.sum(axis=1, keepdims=True)  # rounding may leave a 1 that is larger than 1
 
     def predict(self, X, *, block_id=None):
         """Most probable class of each row.

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples
 
 from .._estimator import DegenerateSolutionWarning
-from .._validation import check_choice, check_n_init, check_number, check_sample_weight
+from .._validation import check_choice, check_integer, check_n_init, check_number, check_sample_weight
 from .._warnings import callers_level
 from ..seeding import draw_units
 from . import responses
@@ -51,14 +51,7 @@ def check_params(estimator: MixtureOfExperts) -> None:
     check_choice("noise", estimator.noise, (True, False))
     if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
         check_choice("init_params", estimator.init_params, ("auto",))
-    if estimator.gate == "hierarchical":
-        n_groups = estimator.n_groups
-        sizes = [g for g in range(2, estimator.n_components) if estimator.n_components % g == 0]
-        if n_groups not in sizes or isinstance(n_groups, bool):
-            raise ValueError(
-                f"n_groups must divide n_components={estimator.n_components} into groups of two or more (one of "
-                f"{sizes}) with gate='hierarchical', but got {n_groups!r}"
-            )
+    check_integer("n_groups", estimator.n_groups, 2)
 
 
 def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y: Any = None, **extras: Any) -> None:
@@ -188,7 +181,7 @@ def make_model(
 def _gate(estimator: MixtureOfExperts, n_inputs: int, scaling: Scaling) -> Gate:
     kind, k, alpha = GATES[estimator.gate], estimator.n_components, float(estimator.gate_alpha)
     if kind is HierarchicalGate:
-        return HierarchicalGate(k, n_inputs, alpha, estimator.n_groups)
+        return HierarchicalGate(k, n_inputs, alpha, min(estimator.n_groups, k))
     if kind is GaussianGate:
         if n_inputs == 0:
             raise ValueError("gate='gaussian' needs inputs, but gate_features has no columns")

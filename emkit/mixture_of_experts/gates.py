@@ -170,7 +170,7 @@ class SoftmaxGate(Gate):
 
 class HierarchicalParams(NamedTuple):
     top: np.ndarray  # (1 + q, g)
-    bottom: np.ndarray  # (g, 1 + q, j)
+    bottom: tuple[np.ndarray, ...]  # (1 + q, size of the group) of each group
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,79 +180,89 @@ class HierarchicalGate(Gate):
     Attributes
     ----------
     n_groups : int
-        Experts 0, 1, ... fill the groups one after the other; all groups have the same size.
+        Experts 0, 1, ... fill the groups one after the other; sizes differ by one at most, the larger ones first.
     """
 
     n_groups: int = 2
 
     is_closed = False
 
-    def _levels(self, params: HierarchicalParams, cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-        """Log shares of the groups (b, g), and of the experts in their groups (b, g, j)."""
-        bottom = np.stack([softmax.log_shares(cases.G, coef) for coef in params.bottom], axis=1)
-        return softmax.log_shares(cases.G, params.top), bottom
+    @property
+    def ends(self) -> np.ndarray:
+        """Where the groups but the last end, (g - 1,)."""
+        return np.cumsum([len(group) for group in np.array_split(np.arange(self.n_components), self.n_groups)])[:-1]
+
+    def _by_group(self, values: np.ndarray) -> list[np.ndarray]:
+        """Pieces (..., size) of values (..., k)."""
+        return np.split(values, self.ends, axis=-1)
+
+    def _levels(self, params: HierarchicalParams, cases: Cases) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Log shares of the groups (b, g), and of the experts in each group (b, size)."""
+        return softmax.log_shares(cases.G, params.top), [softmax.log_shares(cases.G, coef) for coef in params.bottom]
 
     def log_weights(self, params, cases):
         top, bottom = self._levels(params, cases)
-        return (top[:, :, None] + bottom).reshape(len(cases), -1)
+        return np.hstack([top[:, [g]] + within for g, within in enumerate(bottom)])
 
     def moments(self, params, cases, resp, log_weights):
         top, bottom = self._levels(params, cases)
-        by_group = resp.reshape(bottom.shape)
-        groups = Sums(softmax.slopes(cases.G, top, by_group.sum(axis=2)))
-        within = [Sums(softmax.slopes(cases.G, bottom[:, g], by_group[:, g])) for g in range(self.n_groups)]
-        return Sums((groups, *within))
+        by_group = self._by_group(resp)
+        groups = Sums(softmax.slopes(cases.G, top, _totals(by_group)))
+        return Sums((groups, *(Sums(softmax.slopes(cases.G, *pair)) for pair in zip(bottom, by_group, strict=True))))
 
     def m_step(self, moments, params):
         top, *bottom = (
             softmax.step(coef, softmax.Slopes(*sums), self.alpha)
             for coef, sums in zip((params.top, *params.bottom), moments, strict=True)
         )
-        return HierarchicalParams(top, np.array(bottom))
+        return HierarchicalParams(top, tuple(bottom))
 
     def start(self, cases, resp):
-        by_group = resp.reshape(len(resp), self.n_groups, -1)
-        top = softmax.start(cases.G, by_group.sum(axis=2), self.alpha)
-        return HierarchicalParams(
-            top, np.array([softmax.start(cases.G, by_group[:, g], self.alpha) for g in range(self.n_groups)])
-        )
+        by_group = [np.ascontiguousarray(piece) for piece in self._by_group(resp)]
+        top = softmax.start(cases.G, _totals(by_group), self.alpha)
+        return HierarchicalParams(top, tuple(softmax.start(cases.G, piece, self.alpha) for piece in by_group))
 
     def n_free(self):
         return (self.n_components - 1) * (1 + self.n_inputs)
 
     def parts(self, params, scaling):
         def in_units(coef: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            slopes = coef[..., 1:, :] / scaling.scale[:, None]
-            return slopes.swapaxes(-1, -2), coef[..., 0, :] - scaling.centre @ slopes
+            slopes = coef[1:] / scaling.scale[:, None]
+            return slopes.T, coef[0] - scaling.centre @ slopes
 
-        (top, top_intercept), (bottom, bottom_intercept) = in_units(params.top), in_units(params.bottom)
+        (top, top_intercept), *bottom = (in_units(coef) for coef in (params.top, *params.bottom))
         return {
             "group_coef_": top,
             "group_intercept_": top_intercept,
-            "gate_coef_": bottom.reshape(self.n_components, -1),
-            "gate_intercept_": bottom_intercept.ravel(),
+            "gate_coef_": np.concatenate([slopes for slopes, _ in bottom]),
+            "gate_intercept_": np.concatenate([intercepts for _, intercepts in bottom]),
         }
 
     def to_vector(self, params):
-        return np.concatenate([params.top.ravel(), params.bottom.ravel()])
+        return np.concatenate([coef.ravel() for coef in (params.top, *params.bottom)])
 
     def from_vector(self, vector, params):
-        size = params.top.size
-        return HierarchicalParams(vector[:size].reshape(params.top.shape), vector[size:].reshape(params.bottom.shape))
+        old = (params.top, *params.bottom)
+        pieces = np.split(vector, np.cumsum([coef.size for coef in old])[:-1])
+        top, *bottom = (piece.reshape(coef.shape) for piece, coef in zip(pieces, old, strict=True))
+        return HierarchicalParams(top, tuple(bottom))
 
     def between(self, params, target):
-        return HierarchicalParams(*(0.5 * (a + b) for a, b in zip(params, target, strict=True)))
+        return self.from_vector(0.5 * (self.to_vector(params) + self.to_vector(target)), params)
 
     def log_prior(self, params):
-        return softmax.shrinkage(params.top, self.alpha) + sum(
-            softmax.shrinkage(coef, self.alpha) for coef in params.bottom
-        )
+        return sum(softmax.shrinkage(coef, self.alpha) for coef in (params.top, *params.bottom))
 
     def sure(self, params, counts):
-        in_group = self.n_components // self.n_groups
-        groups = [g * in_group + j for g in softmax.saturated(params.top) for j in range(in_group)]
-        experts = [g * in_group + j for g, coef in enumerate(params.bottom) for j in softmax.saturated(coef)]
-        return sorted({*groups, *experts})
+        experts = self._by_group(np.arange(self.n_components))
+        groups = [int(k) for g in softmax.saturated(params.top) for k in experts[g]]
+        inside = [int(experts[g][j]) for g, coef in enumerate(params.bottom) for j in softmax.saturated(coef)]
+        return sorted({*groups, *inside})
+
+
+def _totals(by_group: list[np.ndarray]) -> np.ndarray:
+    """(b, g)"""
+    return np.stack([piece.sum(axis=1) for piece in by_group], axis=1)
 
 
 class GaussianGateParams(NamedTuple):

@@ -7,6 +7,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from .. import kernels
 
+DAMPING = 1e-8  # added to curvatures of steps that are repeated: where those vanish, a gradient is rounding alone
 RANK = 1e-12  # eigenvalues of a curvature of unit diagonal below this share of the largest are zero
 
 
@@ -32,7 +33,7 @@ def squares(X: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sums of w (1, x)(1, x)^T for each column of weights (n, m): (m, 1 + p, 1 + p); O(n m p^2)."""
     m, p = weights.shape[1], X.shape[1]
     out = np.empty((m, p + 1, p + 1))
-    if p == 0:
+    if m == 0 or p == 0:
         out[:, 0, 0] = column_sums(weights)
         return out
     counts, sums, scatters = np.zeros(m), np.zeros((m, p)), np.zeros((m, p, p))

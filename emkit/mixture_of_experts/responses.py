@@ -23,6 +23,11 @@ def check_length(y: Any, n: int) -> None:
         raise ValueError(f"Found input variables with inconsistent numbers of samples: X has {n}, y has {len(y)}")
 
 
+def as_column(y: Any) -> Any:
+    """A table of one column as what it holds, with scikit-learn's warning; anything else as it is."""
+    return column_or_1d(y, warn=True) if np.asarray(y).ndim == 2 and np.asarray(y).shape[1] == 1 else y
+
+
 def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
     """(n, m) float64; NaN in all of a row is a missing response, where that is allowed."""
     numbers = check_array(
@@ -48,7 +53,7 @@ def classes_of(ys: Iterable[Any]) -> np.ndarray:
         found.append(np.unique(labels))
     classes = np.unique(np.concatenate(found))
     if len(classes) < 2:
-        raise ValueError(f"y must have at least two classes, but the only class is {classes[0]!r}")
+        raise ValueError(f"y must have two classes or more, but has 1 class: {classes[0]!r}")
     return classes
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..families.gaussian import posterior
-from .linear import penalty, predictor, products, solve, squares
+from .linear import DAMPING, penalty, predictor, products, solve, squares
 
 START_STEPS = 4
 SATURATED = 30.0  # logits between two classes: chance has no part any more
@@ -65,7 +65,7 @@ def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
     curvature = np.einsum("ea,eb,eij->aibj", difference, difference, sums.pairs, optimize=True)
     curvature = curvature.reshape((C - 1) * P, (C - 1) * P)
     ridge = penalty(P, alpha)
-    curvature.flat[:: len(curvature) + 1] += np.tile(ridge, C - 1)
+    curvature.flat[:: len(curvature) + 1] += np.tile(ridge, C - 1) + DAMPING
     gradient = ((sums.gradient - ridge[:, None] * coef) @ basis).T.reshape(-1, 1)
     moved = solve(curvature, gradient).reshape(C - 1, P).T
     return coef + moved @ basis.T

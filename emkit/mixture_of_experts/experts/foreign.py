@@ -105,7 +105,7 @@ class ForeignExperts(Experts):
         return self._fitted(cases, resp, None)
 
     def parts(self, params, scaling):
-        return {"experts_": list(params.estimators)}
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ class ForeignRegressors(ForeignExperts):
         return self.mean(params, cases)[np.arange(len(chosen)), chosen] + noise
 
     def parts(self, params, scaling):
-        return {**super().parts(params, scaling), "variances_": params.variances}
+        return {"variances_": params.variances}
 
     def linearised(self, cases):
         return self.units(cases.y)

@@ -24,7 +24,7 @@ from scipy.special import bdtr, digamma, expit, gammainc, gammaln, log_expit, pd
 from ...engine import UnusableStartError
 from ...families.base import Sums
 from ..cases import Cases
-from ..linear import column_sums, penalty, predictor, products, solve, squares
+from ..linear import DAMPING, column_sums, penalty, predictor, products, solve, squares
 from .base import Experts, slopes_in_units
 
 LARGEST = 500.0  # of a linear predictor: its exponential is finite
@@ -239,7 +239,7 @@ class GlmExperts(Experts):
             shrinkage = 0.5 * self.alpha * float((coef[k, 1:] ** 2).sum())
             if self.law.has_shape:
                 shape[k] = shape_of((deviance[k] + shrinkage) / counts[k])
-            coef[k] += solve(curvature[k] + np.diag(ridge), slope[:, None])[:, 0]
+            coef[k] += solve(curvature[k] + np.diag(ridge + DAMPING), slope[:, None])[:, 0]
         if not np.isfinite(coef).all():
             raise UnusableStartError("coefficients of an expert have become infinite")
         return GlmParams(coef, shape)
