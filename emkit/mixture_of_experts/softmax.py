@@ -21,15 +21,21 @@ import numpy as np
 from ..families.gaussian import posterior
 from .linear import DAMPING, penalty, predictor, products, solve, squares
 
+FEW = 4  # classes up to which the curvature is exact: one sum for each pair of them
 START_STEPS = 4
 SATURATED = 30.0  # logits between two classes: chance has no part any more
 
 
 class Slopes(NamedTuple):
-    """First and second derivatives of a weighted log-likelihood; they add."""
+    """First and second derivatives of a weighted log-likelihood; they add.
+
+    The curvature is a sum over pairs of classes of w g_c g_d (1, x)(1, x)^T, in the difference of their coefficients.
+    Of few classes the sums are kept by pair, (C (C - 1) / 2, P, P). Of many, those of all pairs of a class are added
+    up, (C, P, P): since (u - v)^2 <= 2 u^2 + 2 v^2, twice that bounds the curvature without terms between classes.
+    """
 
     gradient: np.ndarray  # (P, C)
-    pairs: np.ndarray  # (C (C - 1) / 2, P, P): sums of w g_c g_d (1, x)(1, x)^T for c < d
+    curvature: np.ndarray
 
 
 def log_shares(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
@@ -47,28 +53,43 @@ def pairs_of(C: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def slopes(X: np.ndarray, log_share: np.ndarray, target: np.ndarray) -> Slopes:
-    """At given shares, for weights of the classes `target` (n, C), of any total; O(n C^2 P^2)."""
+    """At given shares, for weights of the classes `target` (n, C), of any total; O(n C P^2)."""
     share = np.exp(log_share)
-    first, second = pairs_of(share.shape[1])
     weighted = share * (target @ np.ones((share.shape[1], 1)))
-    return Slopes(products(X, target - weighted), squares(X, weighted[:, first] * share[:, second]))
+    if share.shape[1] <= FEW:
+        first, second = pairs_of(share.shape[1])
+        weights = weighted[:, first] * share[:, second]
+    else:
+        weights = 2 * weighted * (1 - share)
+    return Slopes(products(X, target - weighted), squares(X, weights))
 
 
 def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
-    """Newton's step for the log-likelihood less alpha / 2 |slopes|^2."""
+    """Newton's step for the log-likelihood less alpha / 2 |slopes|^2; of many classes, one for each by itself."""
     P, C = coef.shape
+    ridge = penalty(P, alpha)
+    gradient = sums.gradient - ridge[:, None] * coef
     if C == 1:
         return coef
+    if C <= FEW:
+        return coef + _joint_step(sums.curvature, gradient, ridge)
+    moves = [solve(own + np.diag(ridge + DAMPING), gradient[:, [c]]) for c, own in enumerate(sums.curvature)]
+    moved = coef + np.hstack(moves)
+    return moved - moved.mean(axis=1, keepdims=True)
+
+
+def _joint_step(pairs: np.ndarray, gradient: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+    """In coordinates of coefficients that add up to zero."""
+    P, C = gradient.shape
     basis = _basis(C)
     first, second = pairs_of(C)
     difference = basis[first] - basis[second]
-    curvature = np.einsum("ea,eb,eij->aibj", difference, difference, sums.pairs, optimize=True)
+    curvature = np.einsum("ea,eb,eij->aibj", difference, difference, pairs, optimize=True)
     curvature = curvature.reshape((C - 1) * P, (C - 1) * P)
-    ridge = penalty(P, alpha)
     curvature.flat[:: len(curvature) + 1] += np.tile(ridge, C - 1) + DAMPING
-    gradient = ((sums.gradient - ridge[:, None] * coef) @ basis).T.reshape(-1, 1)
-    moved = solve(curvature, gradient).reshape(C - 1, P).T
-    return coef + moved @ basis.T
+    moved = solve(curvature, (gradient @ basis).T.reshape(-1, 1)).reshape(C - 1, P).T
+    back: np.ndarray = moved @ basis.T
+    return back
 
 
 @cache

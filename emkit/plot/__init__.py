@@ -1,7 +1,8 @@
 """Pictures of fitted models and of tables. Matplotlib is imported when something is drawn."""
 
 from .convergence import ConvergenceDisplay
+from .experts import ExpertsDisplay
 from .imputation import MissingnessDisplay, OverimputationDisplay
 from .topics import TopicDisplay
 
-__all__ = ["ConvergenceDisplay", "MissingnessDisplay", "OverimputationDisplay", "TopicDisplay"]
+__all__ = ["ConvergenceDisplay", "ExpertsDisplay", "MissingnessDisplay", "OverimputationDisplay", "TopicDisplay"]
