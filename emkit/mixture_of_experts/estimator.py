@@ -266,6 +266,10 @@ class MixtureOfExperts(EMEstimator):
         weight = check_sample_weight(sample_weight, len(entropy), np.dtype(np.float64))
         return float(entropy.sum() if weight is None else weight @ entropy)
 
+    def _check_criterion(self, name: str) -> None:
+        if not isinstance(self.expert, str):
+            raise ValueError(f"{name} needs a number of parameters, which {self.expert!r} as expert does not have")
+
     def _has_transformers(self) -> bool:
         return any(hasattr(value, "transform") for value in (self.expert_features, self.gate_features))
 
