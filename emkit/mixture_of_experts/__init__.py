@@ -1,6 +1,7 @@
 """Mixtures of experts: which expert handles each input."""
 
-from .estimator import EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
+from .classifier import EMMixtureOfExpertsClassifier
 from .model import MixtureOfExpertsModel
+from .regressor import EMMixtureOfExpertsRegressor
 
 __all__ = ["EMMixtureOfExpertsClassifier", "EMMixtureOfExpertsRegressor", "MixtureOfExpertsModel"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,17 +98,20 @@ class Cases:
         return values if self.sizes is None else np.repeat(values, self.sizes, axis=0)
 
     def take(self, index: np.ndarray) -> Cases:
-        rows = index if self.sizes is None else rows_of_blocks(self.sizes, index)
+        return self.part(index, index if self.sizes is None else rows_of_blocks(self.sizes, index))
+
+    def part(self, blocks: Any, rows: Any) -> Cases:
+        """Some blocks and their rows, by indices or slices."""
         inputs = self.inputs[rows]
         return replace(
             self,
             inputs=inputs,
-            gate_inputs=inputs if self.gate_inputs is self.inputs else self.gate_inputs[index],
+            gate_inputs=inputs if self.gate_inputs is self.inputs else self.gate_inputs[blocks],
             y=self.y[rows],
-            weight=self.weight[index],
+            weight=self.weight[blocks],
             offset=None if self.offset is None else self.offset[rows],
             exposure=None if self.exposure is None else self.exposure[rows],
-            sizes=None if self.sizes is None else self.sizes[index],
+            sizes=None if self.sizes is None else self.sizes[blocks],
         )
 
     def reweighted(self, weight: np.ndarray) -> Cases:
@@ -132,22 +135,7 @@ def split(cases: Cases) -> Iterator[Cases]:
     ends = [*np.flatnonzero(np.diff(piece)) + 1, len(cases)]
     rows = np.concatenate([[0], np.cumsum(sizes)])
     for start, stop in zip([0, *ends[:-1]], ends, strict=True):
-        yield _slice(cases, slice(start, stop), slice(rows[start], rows[stop]))
-
-
-def _slice(cases: Cases, blocks: slice, rows: slice) -> Cases:
-    """Views."""
-    inputs = cases.inputs[rows]
-    return replace(
-        cases,
-        inputs=inputs,
-        gate_inputs=inputs if cases.gate_inputs is cases.inputs else cases.gate_inputs[blocks],
-        y=cases.y[rows],
-        weight=cases.weight[blocks],
-        offset=None if cases.offset is None else cases.offset[rows],
-        exposure=None if cases.exposure is None else cases.exposure[rows],
-        sizes=None if cases.sizes is None else cases.sizes[blocks],
-    )
+        yield cases.part(slice(start, stop), slice(rows[start], rows[stop]))
 
 
 def joined(chunks: Iterable[Cases]) -> Cases:

@@ -242,9 +242,7 @@ class ExpertsDisplay:
             level = np.round(LEVELS * self.shares[:, k] / max(self.shares[:, k].max(), 1e-300))
             starts = np.concatenate([[0], np.flatnonzero(np.diff(level)) + 1])  # of pieces of one opacity
             points = np.column_stack([self.grid, self.curves[:, k]])
-            pieces = [
-                points[start : stop + 1] for start, stop in zip(starts, [*starts[1:], len(points)], strict=True)
-            ]
+            pieces = [points[start : stop + 1] for start, stop in zip(starts, [*starts[1:], len(points)], strict=True)]
             opacity = FAINT + (1 - FAINT) * level[starts] / LEVELS
             colours = [(*to_rgb(_colour(k)), float(alpha)) for alpha in opacity]
             self.ax_.add_collection(LineCollection(pieces, colors=colours, lw=2, zorder=3), autolim=False)
