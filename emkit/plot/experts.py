@@ -120,8 +120,8 @@ class ExpertsDisplay:
         estimator : EMMixtureOfExpertsRegressor
             Fitted.
         X : frame or array-like of shape (n_samples, n_features)
-            Inputs. The curves go from the least value of the column to the largest. Of other columns they take the
-            median (the lower of two), or what is most frequent if it is not a number.
+            Inputs; of many rows a sample is enough. The curves go from the least value of the column to the largest. Of
+            other columns they take the median (the lower of two), or what is most frequent if it is not a number.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None, default=None
             Responses; a missing one (NaN) is not drawn. None draws curves and gate alone.
         feature : str, int or None, default=None
