@@ -72,7 +72,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted.
     experts_ : list of length n_components
-        Each has `predict`; the fitted clones, if `expert` is an estimator (of codes from 0 to n_classes - 1).
+        Each has `predict` and `predict_proba` of X, and `estimator_`, the fitted clone, if `expert` is an estimator.
     coef_ : ndarray of shape (n_components, n_classes, n_inputs), or (n_components, 1, n_inputs) for two classes
         Slopes of the log odds of each class (of the second of two); not with an estimator as expert.
     intercept_ : ndarray of shape (n_components, n_classes), or (n_components, 1) for two classes

@@ -14,7 +14,7 @@ from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
 from . import errors, prediction, responses
-from .cases import split
+from .cases import Cases, split
 from .fitting import fit_batch
 from .reading import Extras, Reading, arrange, read_X
 
@@ -230,11 +230,9 @@ class MixtureOfExperts(EMEstimator):
 
     @property
     def experts_(self):
-        """The K experts, each with `predict`: fitted clones where `expert` is an estimator."""
+        """The K experts, each with `predict` (of X as this estimator takes it)."""
         check_is_fitted(self)
-        params = self._state.fitted.params.experts
-        estimators = getattr(params, "estimators", None)
-        return list(estimators) if estimators is not None else [Expert(self, k) for k in range(len(self.weights_))]
+        return [Expert(self, k) for k in range(len(self.weights_))]
 
     def _read(self, X: Any, y: Any, extras: Extras) -> Reading:
         """Cases of a fitted estimator; missing responses are NaN."""
@@ -281,22 +279,35 @@ class Expert:
 
     Attributes
     ----------
-    coef_ : ndarray
-        Its coefficients, as in `coef_` of the mixture.
-    intercept_ : float or ndarray
+    coef_, intercept_ : ndarray or float
+        Its coefficients, as in the mixture; not with an estimator as expert.
+    estimator_ : estimator
+        The fitted clone, where `expert` is an estimator. It takes what `expert_features` makes of X, and a classifier
+        gives codes from 0 to n_classes - 1.
     """
 
     def __init__(self, mixture: MixtureOfExperts, k: int) -> None:
         self._mixture, self._k = mixture, k
-        self.coef_, self.intercept_ = mixture.coef_[k], mixture.intercept_[k]
+        for name in ("coef_", "intercept_"):
+            if hasattr(mixture, name):
+                setattr(self, name, getattr(mixture, name)[k])
+        estimators = mixture._state.fitted.model.experts.estimators(mixture._state.fitted.params.experts)
+        if estimators:
+            self.estimator_ = estimators[k]
 
     def predict(self, X, *, offset=None, exposure=None):
-        """Mean response of this expert, or class; arguments as in `predict` of the mixture."""
-        mixture, k = self._mixture, self._k
+        """Mean response of this expert, or most probable class; arguments as in `predict` of the mixture."""
+        return self._mixture._as_predictions(self._means(X, offset, exposure))
 
-        def mean(fitted, cases):
-            return fitted.model.experts.mean(fitted.params.experts, cases)[:, k]
+    def predict_proba(self, X):
+        """Probability of each class, (n_samples, n_classes); of classifiers."""
+        if not hasattr(self._mixture, "classes_"):
+            raise AttributeError("experts of a regressor have no predict_proba")
+        return self._means(X, None, None)
 
-        return mixture._as_predictions(
-            mixture._by_row(mean, mixture._read(X, None, Extras(None, None, offset, exposure)))
-        )
+    def _means(self, X: Any, offset: Any, exposure: Any) -> np.ndarray:
+        def means(fitted: prediction.Fitted, cases: Cases) -> np.ndarray:
+            all_of_them: np.ndarray = fitted.model.experts.mean(fitted.params.experts, cases)
+            return all_of_them[:, self._k]
+
+        return self._mixture._by_row(means, self._mixture._read(X, None, Extras(None, None, offset, exposure)))

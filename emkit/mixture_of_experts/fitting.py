@@ -77,9 +77,9 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
     search = estimator._search(problem, n_starts, rng, owner, publish, start, earlier)
     best = search.best.result
     estimator._state = State(Fitted(model, best.params), data.views, frame, data.is_flat, _signature(estimator, model))
-    for name, value in publish(best.params).items():
+    shares = {"weights_": best.stats.counts / best.stats.counts.sum()}  # unless they are parameters of the gate
+    for name, value in {**shares, **publish(best.params)}.items():
         setattr(estimator, name, value)
-    estimator.weights_ = best.stats.counts / best.stats.counts.sum()
     estimator._record(search, model)
     notes = model.notes(best.params, best.stats.counts)
     if notes:

@@ -119,7 +119,7 @@ class ConstantGate(Gate):
         return self.n_components - 1
 
     def parts(self, params, scaling):
-        return {}
+        return {"weights_": params}
 
     def to_vector(self, params):
         return np.maximum(log(params), LEAST_LOG)
@@ -313,6 +313,7 @@ class GaussianGate(Gate):
     def parts(self, params, scaling):
         means, covariances = params.gaussians.means, params.gaussians.covariances
         return {
+            "weights_": params.weights,
             "gate_means_": means * scaling.scale + scaling.centre,
             "gate_covariances_": covariances * np.outer(scaling.scale, scaling.scale),
         }

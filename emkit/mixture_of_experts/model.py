@@ -137,16 +137,19 @@ class MixtureOfExpertsModel:
                 return None
         return moved if np.isfinite(vector).all() else None
 
-    def flaw(self, params: ExpertsParams, counts: np.ndarray, weight: float) -> str:
+    def flaw(self, params: ExpertsParams, counts: np.ndarray) -> str:
         """What makes a solution unfit for use, "" if nothing does."""
-        lost = [f"expert {k} has lost all rows" for k in np.flatnonzero(counts <= LOST * weight)]
-        return "; ".join([*lost, *filter(None, [self.experts.flaw(params.experts, counts)])])
+        return self.experts.flaw(params.experts, counts)
 
     def notes(self, params: ExpertsParams, counts: np.ndarray) -> list[str]:
         """What the user should know of a solution that is fit for use."""
+        lost = [
+            f"expert {k} has lost all rows; fewer than n_components={self.n_components} are enough"
+            for k in np.flatnonzero(counts <= LOST * counts.sum())
+        ]
         sure = [
             f"the gate tells expert {k} from the others perfectly, so that only gate_alpha={self.gate.alpha:g} keeps "
             "its coefficients finite"
             for k in self.gate.sure(params.gate, counts)
         ]
-        return [*sure, *self.experts.notes(params.experts, counts)]
+        return [*lost, *sure, *self.experts.notes(params.experts, counts)]

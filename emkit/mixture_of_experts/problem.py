@@ -47,7 +47,7 @@ class ExpertsProblem:
         return params
 
     def flaw(self, result: Result) -> str:
-        return self.model.flaw(result.params, result.stats.counts, result.stats.weight)
+        return self.model.flaw(result.params, result.stats.counts)
 
     def repair(self, result: Result, rng: np.random.Generator) -> ExpertsParams | None:
         """A new start: an expert that has collapsed leaves the others in a place that they would not have chosen."""

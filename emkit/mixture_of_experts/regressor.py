@@ -79,7 +79,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     Attributes
     ----------
     experts_ : list of length n_components
-        Each has `predict`; the fitted clones, if `expert` is an estimator.
+        Each has `predict` of X, and `estimator_`, the fitted clone, if `expert` is an estimator.
     coef_ : ndarray of shape (n_components, n_inputs) or (n_components, n_outputs, n_inputs)
         Slopes of the experts; not with an estimator as expert.
     intercept_ : ndarray of shape (n_components,) or (n_components, n_outputs)

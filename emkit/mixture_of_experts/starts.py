@@ -1,9 +1,9 @@
 """Where EM starts: a partition of the blocks, and parameters of its parts.
 
-A partition is found in four ways, in turn: along lines (a line each through a few rows that are near each other in the
-inputs, or anywhere; each block goes to the line that is nearest to its responses), by clusters of inputs and responses
-together, by clusters of the gate's inputs, and by the residuals of one expert for all. A start depends neither on the
-order of the rows nor on whether a weight is written as repetition.
+A partition is found in several ways, in turn: along lines (a line each through a few rows that are near each other in
+the inputs, or anywhere; each block goes to the line that is nearest to its responses), by patches of the inputs of
+random sizes, by clusters of inputs and responses together or of the gate's inputs, and by the residuals of one expert
+for all. A start depends neither on the order of the rows nor on whether a weight is written as repetition.
 
 References
 ----------
@@ -25,10 +25,14 @@ from .linear import penalty, predictor, products, solve, squares
 if TYPE_CHECKING:
     from .model import ExpertsParams, MixtureOfExpertsModel
 
-METHODS = ("near lines", "lines", "joint", "inputs", "near lines", "lines", "residuals", "near lines", "lines", "joint")
+METHODS = (
+    *("near lines", "lines", "joint", "patches", "inputs"),
+    *("near lines", "patches", "lines", "residuals", "patches"),
+)
 SURE = 0.9  # share of a block that goes to its own part
 LINE_STEPS = 4
 N_CANDIDATES = 4
+LEAST_PATCH = 0.2  # of an equal share of the rows
 NEAR = 1 / 3  # of an equal share of the rows: those through which a line is drawn
 
 
@@ -72,14 +76,35 @@ class Starts:
         if method == "joint":
             return partition(np.column_stack([self._inputs, self._outputs]), self._weight, k, "kmeans", rng)
         if method == "inputs":
-            tables = (self._cases.G, self._inputs, self._outputs)
-            first = next(table for table in tables if table.shape[1])  # a constant gate looks at nothing
-            return partition(first, self._weight, k, "kmeans", rng)
+            return partition(self._looked_at, self._weight, k, "kmeans", rng)
+        if method == "patches":
+            return self._patches(rng)
         if method == "residuals":
             line = self._line(self._weight)
             left = _block_means(self._cases, self._response - predictor(self._cases.X, line))
             return partition(left, self._weight, k, "kmeans", rng)
         return self._along_lines(self._some_lines(method == "near lines", rng))
+
+    @property
+    def _looked_at(self) -> np.ndarray:
+        """The inputs of the gate, or of the experts if that has none."""
+        return next(table for table in (self._cases.G, self._inputs, self._outputs) if table.shape[1])
+
+    def _patches(self, rng: np.random.Generator) -> np.ndarray:
+        """For each expert but the last some blocks next to a seed in the inputs, of those that are left."""
+        k, table = self._model.n_components, self._looked_at
+        labels = np.full(len(self._cases), k - 1)
+        for patch in range(k - 1):
+            left = self._weight * (labels == k - 1)
+            away = ((table - table[draw_row(left, rng.random())]) ** 2).sum(axis=1)
+            order = np.argsort(away, kind="stable")
+            ends = np.cumsum(left[order])
+            size = rng.uniform(LEAST_PATCH, 1) / k * self._weight.sum()
+            farthest = away[order[min(np.searchsorted(ends, size), len(order) - 1)]]
+            taken = (away <= farthest) & (left > 0)
+            if (left * ~taken).any():  # something is left for the others
+                labels[taken] = patch
+        return labels
 
     def _some_lines(self, near: bool, rng: np.random.Generator) -> list[np.ndarray]:
         """One line after the other, each where those before are far from the responses ([2]_)."""

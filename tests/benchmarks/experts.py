@@ -85,6 +85,8 @@ def iterations(who, n, d, k, n_iter):
             return float(model.fit(X, y).score_samples(X, y).mean())
         return scikit_learn_steps(X, y, first, steps)
 
+    run(1)  # what is loaded at the first fit is not the subject
+
     def fit():
         start = clocks()
         run(1)
@@ -123,6 +125,7 @@ def scikit_learn_steps(X, y, resp, n_steps):
 def whole_fit(n, d, k, streamed):
     data = Simulated(n, d, k)
     model = EMMixtureOfExpertsRegressor(k, random_state=0)
+    model.fit(*data.block(0, 500)[:2])  # what is loaded at the first fit is not the subject
     first = (lambda: ((X, y) for X, y, _ in data.blocks()), None) if streamed else data.table()[:2]
 
     def fit():
@@ -138,6 +141,7 @@ def one_start(n, d, k):
     """A fit from one start, as flexmix does."""
     X, y, _ = Simulated(n, d, k).table()
     model = EMMixtureOfExpertsRegressor(k, alpha=0, gate_alpha=0, n_init=1, random_state=0)
+    model.fit(X[:500], y[:500])
     return lambda: {"objective": model.fit(X, y).objective_}
 
 

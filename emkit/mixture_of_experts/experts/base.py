@@ -81,6 +81,10 @@ class Experts(ABC):
         """Distance from the mean that holds most of the density, (n, k, m); of continuous responses."""
         raise NotImplementedError
 
+    def estimators(self, params: Any) -> tuple[Any, ...]:
+        """Fitted estimators of scikit-learn, if the experts are such."""
+        return ()
+
     def between(self, params: Any, target: Any) -> Any:
         """Half of the way, for experts whose M-step is one step of several."""
         return target

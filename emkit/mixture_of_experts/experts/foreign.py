@@ -107,6 +107,9 @@ class ForeignExperts(Experts):
     def parts(self, params, scaling):
         return {}
 
+    def estimators(self, params):
+        return params.estimators
+
 
 @dataclass(frozen=True, eq=False)
 class ForeignRegressors(ForeignExperts):

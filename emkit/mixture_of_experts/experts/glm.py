@@ -23,6 +23,7 @@ from scipy.special import bdtr, digamma, expit, gammainc, gammaln, log_expit, pd
 
 from ...engine import UnusableStartError
 from ...families.base import Sums
+from .. import softmax
 from ..cases import Cases
 from ..linear import DAMPING, column_sums, penalty, predictor, products, solve, squares
 from .base import Experts, slopes_in_units
@@ -300,6 +301,14 @@ class GlmExperts(Experts):
 
     def log_prior(self, params):
         return -0.5 * self.alpha * float(params.shape @ (params.coef[:, 1:] ** 2).sum(axis=1))
+
+    def notes(self, params, counts):
+        spread = np.linalg.norm(params.coef[:, 1:], axis=1)
+        return [
+            f"the responses of expert {k} change beyond all bounds with its inputs, so that only alpha={self.alpha:g} "
+            "keeps its coefficients finite"
+            for k in np.flatnonzero(spread > softmax.SATURATED)
+        ]
 
     def to_vector(self, params):
         shape = [np.log(params.shape)] if self.law.has_shape else []

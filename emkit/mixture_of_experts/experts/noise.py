@@ -106,6 +106,9 @@ class NoisyExperts(Experts):
     def parts(self, params, scaling):
         return {**self.experts.parts(params.experts, scaling), "noise_weight_": params.share}
 
+    def estimators(self, params):
+        return self.experts.estimators(params.experts)
+
     def linearised(self, cases):
         return self.experts.linearised(cases)
 
