@@ -16,7 +16,16 @@ from scipy.special import gammaln
 from scipy.stats import poisson
 
 from emkit.chunks import Rows
-from emkit.engine import Earlier, EMResult, ObjectiveFellWarning, Stats, best_of, run_em
+from emkit.engine import (
+    MOST_SHORTENED,
+    Earlier,
+    EMResult,
+    ObjectiveFellWarning,
+    Stats,
+    UnusableStartError,
+    best_of,
+    run_em,
+)
 from emkit.executors import Threads
 
 DAYS = np.arange(10.0)
@@ -313,6 +322,142 @@ def test_a_run_in_two_parts_is_the_run_in_one():
     assert rest.converged
     assert rest.n_iter == 2
     assert_array_equal(rest.params.means, whole.params.means)
+
+
+# --- steps that go too far ---
+
+
+class FarStep(PoissonMixture):
+    """Goes `factor` times as far as EM, in vectors; `targets` are what `between` gave."""
+
+    takes_steps = True
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor, self.targets = factor, []
+
+    def m_step(self, stats, params):
+        target = super().m_step(stats, params)
+        here, there = self.to_vector(params), self.to_vector(target)
+        return self.at(here + self.factor * (there - here))
+
+    def at(self, vector):
+        first = 1 / (1 + np.exp(-vector[0]))
+        return PoissonParams(np.array([first, 1 - first]), np.exp(vector[1:]))
+
+    def between(self, params, target):
+        self.targets.append(self.at(0.5 * (self.to_vector(params) + self.to_vector(target))))
+        return self.targets[-1]
+
+
+def at_step(factor):
+    model = FarStep(factor)
+    stats = model.e_step(START, Rows(DAYS[:, None], NOTICES))
+    return model.m_step(stats, START)
+
+
+def test_a_step_that_goes_too_far_is_halved():
+    """Eight times the first EM step falls, and so do four; two do not."""
+    assert log_likelihood(at_step(4)) < log_likelihood(START) < log_likelihood(at_step(2))
+    model = FarStep(8)
+    result = run_em(model, START, CHUNKS, tol=0, max_iter=1)  # a warning would be an error
+    assert_allclose(result.params.means, at_step(2).means, rtol=1e-12)
+    assert result.objective == pytest.approx(log_likelihood(at_step(2)), rel=1e-13)
+    assert (result.n_iter, result.n_e_steps) == (1, 4)
+    assert result.n_e_steps == model.calls / len(CHUNKS)
+    assert result.history[1].phase == "em"
+    assert result.history[1].change == pytest.approx(log_likelihood(at_step(2)) - log_likelihood(START), rel=1e-9)
+
+
+def test_a_step_that_does_not_fall_is_left_as_it_is():
+    model = FarStep(2)
+    result = run_em(model, START, CHUNKS, tol=0, max_iter=1)
+    assert_allclose(result.params.means, at_step(2).means, rtol=1e-12)
+    assert (result.n_e_steps, model.targets) == (2, [])
+
+
+def test_steps_that_go_too_far_still_find_the_maximum():
+    result = run_em(FarStep(2.5), START, CHUNKS, tol=0, max_iter=1000)
+    assert result.n_e_steps > 1.1 * result.n_iter
+    assert result.objective == pytest.approx(MAXIMUM, abs=1e-6)
+    objectives = [step.objective for step in result.history]
+    assert (np.diff(objectives) >= -1e-12 * abs(MAXIMUM)).all()
+
+
+@pytest.mark.parametrize("name", ["takes_steps", "monotone"])
+def test_no_step_is_shortened_where_none_is_taken_or_no_rise_is_promised(name):
+    model = FarStep(8)
+    setattr(model, name, False)
+    if name == "monotone":
+        result = run_em(model, START, CHUNKS, tol=0, max_iter=1)
+    else:
+        with pytest.warns(ObjectiveFellWarning):
+            result = run_em(model, START, CHUNKS, tol=0, max_iter=1)
+    assert_allclose(result.params.means, at_step(8).means, rtol=1e-12)
+    assert (result.n_e_steps, model.targets) == (2, [])
+
+
+class Refusing(FarStep):
+    """Has no E-step for means above `most`; or one that is no number."""
+
+    most, error = 4.0, True
+
+    def e_step(self, params, chunk):
+        stats = super().e_step(params, chunk)
+        if params.means.max() <= self.most:
+            return stats
+        if self.error:
+            raise UnusableStartError("too large")
+        return replace(stats, objective=np.nan)
+
+
+@pytest.mark.parametrize("error", [True, False])
+def test_a_step_to_where_nothing_can_be_computed_is_halved(error):
+    model = Refusing(8)
+    model.error, model.most = error, 1.0001 * at_step(2).means.max()
+    result = run_em(model, START, CHUNKS, tol=0, max_iter=1)
+    assert_allclose(result.params.means, at_step(2).means, rtol=1e-12)
+    assert (result.n_iter, result.n_e_steps) == (1, 4)
+
+
+class Downhill(FarStep):
+    """All points on the way lie lower, by more than the model says that rounding may be."""
+
+    def m_step(self, stats, params):
+        return PoissonParams(params.weights, 1.5 * params.means)
+
+    def between(self, params, target):
+        self.targets.append(target)
+        return target
+
+
+def test_a_step_that_falls_however_short_is_the_end():
+    model = Downhill(1)
+    result = run_em(model, BETTER, CHUNKS, tol=1e-9, max_iter=50)  # a warning would be an error
+    assert result.params is BETTER
+    assert result.objective == pytest.approx(log_likelihood(BETTER), rel=1e-13)
+    assert result.converged
+    assert [step.change for step in result.history[1:]] == [0.0] * result.n_iter
+    assert result.n_e_steps == 1 + MOST_SHORTENED * result.n_iter == model.calls / len(CHUNKS)
+    assert len(model.targets) == MOST_SHORTENED * result.n_iter
+
+
+def test_a_step_that_falls_within_rounding_is_not_shortened():
+    model = FarStep(4)
+    fall = log_likelihood(START) - log_likelihood(at_step(4))
+    scale = abs(log_likelihood(START)) + NOTICES.sum()
+    model.rounding = lambda params: 1.001 * fall / scale
+    result = run_em(model, START, CHUNKS, tol=0, max_iter=1)
+    assert_allclose(result.params.means, at_step(4).means, rtol=1e-12)
+    assert (result.n_e_steps, model.targets) == (2, [])
+
+
+def test_a_step_is_shortened_after_a_proposal_was_refused():
+    accelerator = Proposals(WORSE)
+    result = run_em(FarStep(8), START, CHUNKS, tol=0, max_iter=1, accelerator=accelerator)
+    assert_allclose(result.params.means, at_step(2).means, rtol=1e-12)
+    assert (result.n_e_steps, accelerator.n_rejected, result.history[1].phase) == (5, 1, "em")
+    assert_allclose(accelerator.seen[0][1].means, at_step(8).means, rtol=1e-12)
 
 
 def result_of(objective, flaw=""):

@@ -533,6 +533,88 @@ def test_gaps_in_a_singular_covariance_are_an_error():
         )
 
 
+# --- softmax ---
+
+
+def softmax_by(module, x):
+    log_total, share = np.full(len(x), 7.0, x.dtype), np.full(x.shape, 7.0, x.dtype)
+    with np.errstate(over="ignore"):  # of a row of the twin that has NaN
+        assert module.softmax(x, log_total, share) is None
+    return log_total, share
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    n=st.integers(0, 100),
+    k=st.integers(1, 40),
+    dtype=st.sampled_from(DTYPES),
+    spread=st.sampled_from([1e-3, 1.0, 30.0, 1e4]),
+    centre=st.sampled_from([0.0, -500.0, 1e6]),
+    odd=st.sampled_from([(), (-np.inf,), (-np.inf, np.nan, np.inf)]),
+    seed=st.integers(0, 1000),
+)
+def test_softmax_equals_its_twin(n, k, dtype, spread, centre, odd, seed):
+    rng = np.random.default_rng(seed)
+    x = (centre + spread * rng.normal(size=(n, k))).astype(dtype)
+    for value in odd:
+        x[rng.random((n, k)) < 0.3 / k] = value
+    before = x.copy()
+    x.flags.writeable = False
+    actual, expected = softmax_by(kernels, x), softmax_by(reference, x)
+    assert_array_equal(x, before)
+    assert_allclose(actual[0], expected[0], rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    assert_allclose(actual[1], expected[1], rtol=TOLERANCE[dtype], atol=10 * np.finfo(dtype).tiny)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [1, 2, 3, 8, 17, 1000])
+def test_softmax_is_exact_to_rounding(k, dtype):
+    """Against extended precision: of the shares some units in the last place, of the logs one of the larger summand."""
+    x = (5 * np.random.default_rng(k).normal(size=(200, k))).astype(dtype)
+    log_total, share = softmax_by(kernels, x)
+    wide = x.astype(np.longdouble)
+    total = np.exp(wide).sum(axis=1)
+    eps = np.finfo(dtype).eps
+    top = np.abs(x.max(axis=1))
+    assert (np.abs(log_total - np.log(total)) <= eps * (2 + np.sqrt(k) + top)).all()
+    assert (np.abs(share / (np.exp(wide) / total[:, None]) - 1) <= (8 + np.sqrt(k)) * eps * (1 + np.ptp(x))).all()
+    assert_allclose(share.sum(axis=1, dtype=np.float64), 1, rtol=k * eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_of_what_cannot_be(dtype):
+    inf, nan = np.inf, np.nan
+    x = [[0, 0, -inf], [-inf, -inf, -inf], [nan, 0, 0], [0, -inf, nan], [inf, 0, 0], [inf, inf, -inf], [-inf, 5, -inf]]
+    log_total, share = softmax_by(kernels, np.array(x, dtype=dtype))
+    assert_allclose(log_total, [np.log(2), -inf, nan, nan, nan, nan, 5], rtol=1e-6)
+    third = [1 / 3] * 3
+    expected = [[0.5, 0.5, 0], third, [nan] * 3, [nan] * 3, [nan] * 3, [nan] * 3, [0, 1, 0]]
+    assert_allclose(share, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_of_the_largest_numbers(dtype):
+    """Differences beyond the range are shares of 0."""
+    most = np.finfo(dtype).max
+    log_total, share = softmax_by(kernels, np.array([[most, -most], [-most, -most], [most, most]], dtype=dtype))
+    assert_array_equal(log_total, np.array([most, -most, most], dtype=dtype))
+    assert_array_equal(share, [[1, 0], [0.5, 0.5], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_of_a_row_does_not_hang_on_the_others(dtype):
+    """Rows are taken in tiles of 32: the same bits wherever a row lies, and nothing is written beyond the last."""
+    x = (9 * np.random.default_rng(0).normal(size=(100, 5))).astype(dtype)
+    log_total, share = softmax_by(kernels, x)
+    for rows in (slice(1, 100), slice(31, 34), slice(7, 8), slice(0, 64)):
+        assert_same_bits(softmax_by(kernels, np.ascontiguousarray(x[rows])), (log_total[rows], share[rows]))
+    logs, shares = np.full(40, 7, dtype), np.full((40, 5), 7, dtype)
+    kernels.softmax(x[:33], logs[:33], shares[:33])
+    assert_same_bits((logs[:33], shares[:33]), (log_total[:33], share[:33]))
+    assert (logs[33:] == 7).all()
+    assert (shares[33:] == 7).all()
+
+
 def test_shapes_that_do_not_agree_are_refused():
     """The price of a wrong shape would be memory that is not ours."""
     X, weight, one = np.zeros((5, 2)), np.ones(5), np.zeros((1, 2))
@@ -547,3 +629,7 @@ def test_shapes_that_do_not_agree_are_refused():
         kernels.log_density_diag(X, two, two, constants, np.zeros((5, 1)))
     with pytest.raises(ValueError, match="shapes"):
         kernels.log_density_full(X, two, np.zeros((2, 2, 2)), constants, np.zeros((4, 2)))
+    x = np.zeros((4, 3))
+    for log_total, share in [(np.zeros(3), x.copy()), (np.zeros(4), np.zeros((4, 2))), (np.zeros(4), np.zeros((3, 3)))]:
+        with pytest.raises(ValueError, match="shapes"):
+            kernels.softmax(x, log_total, share)

@@ -156,7 +156,7 @@ class SoftmaxGate(Gate):
         return params.ravel()
 
     def from_vector(self, vector, params):
-        return vector.reshape(params.shape)
+        return softmax.centred(vector.reshape(params.shape))
 
     def between(self, params, target):
         return 0.5 * (params + target)
@@ -244,7 +244,7 @@ class HierarchicalGate(Gate):
     def from_vector(self, vector, params):
         old = (params.top, *params.bottom)
         pieces = np.split(vector, np.cumsum([coef.size for coef in old])[:-1])
-        top, *bottom = (piece.reshape(coef.shape) for piece, coef in zip(pieces, old, strict=True))
+        top, *bottom = (softmax.centred(piece.reshape(coef.shape)) for piece, coef in zip(pieces, old, strict=True))
         return HierarchicalParams(top, tuple(bottom))
 
     def between(self, params, target):

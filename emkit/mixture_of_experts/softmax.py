@@ -74,8 +74,13 @@ def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
     if C <= FEW:
         return coef + _joint_step(sums.curvature, gradient, ridge)
     moves = [solve(own + np.diag(ridge + DAMPING), gradient[:, [c]]) for c, own in enumerate(sums.curvature)]
-    moved = coef + np.hstack(moves)
-    return moved - moved.mean(axis=1, keepdims=True)
+    return centred(coef + np.hstack(moves))
+
+
+def centred(coef: np.ndarray) -> np.ndarray:
+    """The coefficients of the same shares that add up to zero over the classes."""
+    moved: np.ndarray = coef - coef.mean(axis=-1, keepdims=True)
+    return moved
 
 
 def _joint_step(pairs: np.ndarray, gradient: np.ndarray, ridge: np.ndarray) -> np.ndarray:
@@ -116,7 +121,7 @@ def start(X: np.ndarray, target: np.ndarray, alpha: float) -> np.ndarray:
     """Some steps of softmax regression from the shares of all rows; stops before a step that would go too far."""
     shares = np.maximum(target.sum(axis=0), 1e-8 * target.sum())
     coef = np.zeros((1 + X.shape[1], target.shape[1]))
-    coef[0] = np.log(shares) - np.log(shares).mean()
+    coef[0] = centred(np.log(shares))
     log_share = log_shares(X, coef)
     value = (target * log_share).sum() + shrinkage(coef, alpha)
     for _ in range(START_STEPS):

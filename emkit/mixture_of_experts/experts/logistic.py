@@ -90,4 +90,4 @@ class LogisticExperts(Experts):
     def from_vector(self, vector, params):
         if not np.isfinite(vector).all():
             raise UnusableStartError("parameters have become infinite")
-        return vector.reshape(params.shape)
+        return softmax.centred(vector.reshape(params.shape))
