@@ -66,7 +66,7 @@ def read_X(estimator: Any, X: Any, *, reset: bool, anything: bool, min_rows: int
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     if not anything:
-        return validate_data(estimator, X, reset=reset, dtype=FLOATS, ensure_min_samples=min_rows)
+        return validate_data(estimator, X, reset=reset, dtype=FLOATS, order="C", ensure_min_samples=min_rows)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if _num_samples(X) < min_rows:
         raise ValueError(f"Found array with {_num_samples(X)} sample(s) while a minimum of {min_rows} is required.")

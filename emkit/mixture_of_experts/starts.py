@@ -32,6 +32,7 @@ METHODS = (
 SURE = 0.9  # share of a block that goes to its own part
 LINE_STEPS = 4
 N_CANDIDATES = 4
+CONSTANT = 1e-10  # relative deviation of responses that are all the same
 LEAST_PATCH = 0.2  # of an equal share of the rows
 NEAR = 1 / 3  # of an equal share of the rows: those through which a line is drawn
 
@@ -42,7 +43,9 @@ class Starts:
     def __init__(self, model: MixtureOfExpertsModel, cases: Cases) -> None:
         self._model = model
         response = model.experts.linearised(cases)
-        self._response = response / np.maximum(_deviation(response, cases.by_row(cases.weight)), 1e-300)
+        deviation = _deviation(response, cases.by_row(cases.weight))
+        varies = deviation > CONSTANT * np.abs(response).max(axis=0)
+        self._response = response / np.where(varies, deviation, 1.0)
         X, y = (_block_means(cases, table) for table in (cases.X, self._response))
         order = np.lexsort(np.column_stack([y, X]).T)
         self._cases = cases.take(order)  # sorted, so that a draw does not hang on their order
