@@ -64,7 +64,8 @@ class ExpertsProblem:
         """Means in units of the spread of all of them, and shares, of each expert, (k, ...)."""
         cases = self._looked_at
         means = self.model.experts.mean(params.experts, cases)
-        spread = means.std(axis=(0, 1))
+        with np.errstate(over="ignore", invalid="ignore"):  # of means beyond the square root of the largest number
+            spread = means.std(axis=(0, 1))
         means = means / np.where(spread > 0, spread, 1.0)
         shares = posterior(self.model.gate.log_weights(params.gate, cases))[1]
         k = self.model.n_components
