@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +43,10 @@ def _log_densities(fitted: Fitted, cases: Cases) -> np.ndarray:
     if not missing.any():
         return fitted.model.experts.log_density(fitted.params.experts, cases)
     out = np.zeros((cases.n_rows, fitted.model.n_components))
-    rows = Cases(
-        cases.inputs, cases.gate_inputs, cases.y, np.ones(cases.n_rows), cases.scalings, cases.offset, cases.exposure
-    )
     if not missing.all():
         there = np.flatnonzero(~missing)
-        out[there] = fitted.model.experts.log_density(fitted.params.experts, rows.take(there))
+        each_by_itself = replace(cases, gate_inputs=np.empty((cases.n_rows, 0)), weight=~missing, sizes=None)
+        out[there] = fitted.model.experts.log_density(fitted.params.experts, each_by_itself.take(there))
     return out
 
 
@@ -57,13 +56,20 @@ def scores(fitted: Fitted, cases: Cases) -> np.ndarray:
     densities = _log_densities(fitted, cases)
     if cases.sizes is None:
         return posterior(log_weights + densities)[0]
-    starts = np.cumsum(cases.sizes) - cases.sizes
-    before = np.cumsum(densities, axis=0)
-    before -= cases.by_row(before[starts] - densities[starts])
-    so_far = posterior(cases.by_row(log_weights) + before)[0]
+    so_far = posterior(cases.by_row(log_weights) + _running_sums(densities, cases.sizes))[0]
     out: np.ndarray = np.diff(so_far, prepend=0.0)
-    out[starts] = so_far[starts]
+    first = np.cumsum(cases.sizes) - cases.sizes
+    out[first] = so_far[first]
     return out
+
+
+def _running_sums(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Sums from the first row of the block on, (n, ...); of no other block, so that nothing cancels."""
+    sums, first = values.copy(), np.cumsum(sizes) - sizes
+    for place in range(1, int(sizes.max())):
+        rows = first[sizes > place] + place
+        sums[rows] += sums[rows - 1]
+    return sums
 
 
 def entropy(fitted: Fitted, cases: Cases) -> np.ndarray:
