@@ -15,10 +15,8 @@ from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
 from . import errors, prediction, responses
 from .cases import Cases, split
-from .fitting import fit_batch
+from .fitting import EXTRAS, fit_batch
 from .reading import Extras, Reading, arrange, read_X
-
-EXTRAS = ("block_id", "offset", "exposure")
 
 
 class MixtureOfExperts(EMEstimator):
@@ -154,6 +152,7 @@ class MixtureOfExperts(EMEstimator):
         """
         extras = {"y": y, "block_id": block_id, "offset": offset, "exposure": exposure}
         self._check_criterion("bic")
+        self._check_training_data(extras)
         return selection.bic(self, X, sample_weight=sample_weight, **extras)
 
     def aic(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
@@ -174,6 +173,7 @@ class MixtureOfExperts(EMEstimator):
         """
         extras = {"y": y, "block_id": block_id, "offset": offset, "exposure": exposure}
         self._check_criterion("aic")
+        self._check_training_data(extras)
         return selection.aic(self, X, sample_weight=sample_weight, **extras)
 
     def icl(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
@@ -194,6 +194,7 @@ class MixtureOfExperts(EMEstimator):
         """
         extras = {"y": y, "block_id": block_id, "offset": offset, "exposure": exposure}
         self._check_criterion("icl")
+        self._check_training_data(extras)
         return selection.icl(self, X, sample_weight=sample_weight, **extras)
 
     def standard_errors(
@@ -224,7 +225,7 @@ class MixtureOfExperts(EMEstimator):
             If the fit is not at a maximum of the objective, or has experts without a vector of parameters.
         """
         check_choice("method", method, ("information",))
-        responses.require(self, y)
+        self._check_training_data({"y": y, "block_id": block_id, "offset": offset, "exposure": exposure})
         reading = self._read(X, y, Extras(sample_weight, block_id, offset, exposure))
         return errors.standard_errors(self._state, list(split(reading.cases)))
 
@@ -263,6 +264,14 @@ class MixtureOfExperts(EMEstimator):
     def _check_criterion(self, name: str) -> None:
         if not isinstance(self.expert, str):
             raise ValueError(f"{name} needs a number of parameters, which {self.expert!r} as expert does not have")
+
+    def _check_training_data(self, extras: dict[str, Any]) -> None:
+        """ValueError if something is missing that `fit` had."""
+        check_is_fitted(self)
+        responses.require(self, extras["y"])
+        forgotten = [name for name in self._state.extras if extras[name] is None]
+        if forgotten:
+            raise ValueError(f"fit had {' and '.join(forgotten)}, so {' and '.join(forgotten)} must be given here too")
 
     def _has_transformers(self) -> bool:
         return any(hasattr(value, "transform") for value in (self.expert_features, self.gate_features))

@@ -37,6 +37,7 @@ from .reading import (
 if TYPE_CHECKING:
     from .estimator import MixtureOfExperts
 
+EXTRAS = ("block_id", "offset", "exposure")
 ALL_UNITS = 10_000  # below this number of blocks, starts use them all
 
 
@@ -76,7 +77,10 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
     publish = partial(published, model, frame, data.is_flat)
     search = estimator._search(problem, n_starts, rng, owner, publish, start, earlier)
     best = search.best.result
-    estimator._state = State(Fitted(model, best.params), data.views, frame, data.is_flat, _signature(estimator, model))
+    given = tuple(name for name in EXTRAS if extras.get(name) is not None)
+    estimator._state = State(
+        Fitted(model, best.params), data.views, frame, data.is_flat, _signature(estimator, model), given
+    )
     shares = {"weights_": best.stats.counts / best.stats.counts.sum()}  # unless they are parameters of the gate
     for name, value in {**shares, **publish(best.params)}.items():
         setattr(estimator, name, value)
@@ -102,6 +106,7 @@ class State:
     frame: Frame
     is_flat: bool
     signature: str
+    extras: tuple[str, ...]  # what was given for each row besides X, y and weights
 
 
 @dataclass(frozen=True, eq=False)

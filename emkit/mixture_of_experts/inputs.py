@@ -32,11 +32,16 @@ class Inputs:
         """`X` is an array of floats, or what the user gave if there is a transformer for gate or experts."""
         if self.transformer is not None:
             return _as_table(self.transformer.transform(X), name)
-        if self.columns is None:
-            return check_array(X, dtype=FLOATS)
-        if len(self.columns) == 0:
+        if self.columns is not None and len(self.columns) == 0:
             return np.empty((_num_samples(X), 0))
-        return check_array(_safe_indexing(X, self.columns, axis=1), dtype=FLOATS, order="C")
+        chosen = X if self.columns is None else _safe_indexing(X, self.columns, axis=1)
+        try:
+            return check_array(chosen, dtype=FLOATS, order="C")
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{name} must give columns of finite numbers: {error}; a list chooses some columns, and a transformer "
+                "as OneHotEncoder makes numbers of others"
+            ) from error
 
     @property
     def is_everything(self) -> bool:
@@ -55,7 +60,7 @@ def read_inputs(name: str, value: Any, X: Any, y: Any, names: np.ndarray | None,
     try:
         places = [_place(column, names, n_features) for column in value]
     except (TypeError, LookupError) as error:
-        have = f"{n_features} columns" if names is None else f"columns {list(names)}"
+        have = f"{n_features} columns without names" if names is None else f"the columns {list(names)}"
         raise ValueError(
             f"{name} must be None, a list of columns, or a transformer, but got {value!r}; X has {have}"
         ) from error

@@ -55,7 +55,8 @@ def scores(fitted: Fitted, cases: Cases) -> np.ndarray:
     log_weights = fitted.model.gate.log_weights(fitted.params.gate, cases)
     densities = _log_densities(fitted, cases)
     if cases.sizes is None:
-        return posterior(log_weights + densities)[0]
+        missing = np.isnan(cases.y).any(axis=1)
+        return np.where(missing, fitted.model.gate.log_density(log_weights), posterior(log_weights + densities)[0])
     so_far = posterior(cases.by_row(log_weights) + _running_sums(densities, cases.sizes))[0]
     out: np.ndarray = np.diff(so_far, prepend=0.0)
     first = np.cumsum(cases.sizes) - cases.sizes

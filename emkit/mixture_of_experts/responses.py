@@ -53,7 +53,7 @@ def classes_of(ys: Iterable[Any]) -> np.ndarray:
         found.append(np.unique(labels))
     classes = np.unique(np.concatenate(found))
     if len(classes) < 2:
-        raise ValueError(f"y must have two classes or more, but has 1 class: {classes[0]!r}")
+        raise ValueError(f"y must have two classes or more, but has 1 class: {classes.tolist()}")
     return classes
 
 
@@ -67,5 +67,7 @@ def read_codes(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
         codes[(y == label) & ~missing, 0] = code
     unknown = np.isnan(codes[:, 0]) & ~missing
     if unknown.any():
-        raise ValueError(f"y has the class {y[unknown][0]!r}, which was not there in fit; there were {list(classes)}")
+        raise ValueError(
+            f"y has the class {y[unknown].tolist()[0]!r}, which was not there in fit; there were {classes.tolist()}"
+        )
     return codes

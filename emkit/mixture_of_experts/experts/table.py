@@ -55,7 +55,10 @@ def check_expert(expert: Any, names: tuple[str, ...], kind: str) -> None:
     if isinstance(expert, str | type) or not hasattr(expert, "fit") or not is_kind(expert):
         raise ValueError(f"expert must be one of {list(names)}, or a scikit-learn {kind}, but got {expert!r}")
     if not has_fit_parameter(expert, "sample_weight"):
-        raise ValueError(f"expert must take sample_weight in fit, but {expert!r} does not")
+        raise ValueError(
+            f"expert must take sample_weight in fit, but {expert!r} does not; transformers of a pipeline go to "
+            "expert_features"
+        )
     if kind == "classifier" and not hasattr(expert, "predict_proba"):
         raise ValueError(f"expert must have predict_proba, but {expert!r} does not")
 
