@@ -14,6 +14,7 @@ from .cases import Cases
 from .model import ExpertsParams, MixtureOfExpertsModel
 
 BISECTIONS = 60
+MOST_BISECTIONS = 2_000  # between numbers of any size
 FARTHEST = 2.0**52  # of counts
 
 
@@ -138,8 +139,11 @@ def _least_count(cdf: Callable[[np.ndarray], np.ndarray], share: float, means: n
     low, high = np.full(means[:, 0].shape, -1.0), np.ceil(means.max(axis=1)) + 1
     while (short := (cdf(high) < share) & (high < FARTHEST)).any():
         high = np.where(short, 2 * high, high)
-    while (open_ := high - low > 1).any():
+    for _ in range(MOST_BISECTIONS):
         middle = np.floor(0.5 * (low + high))
+        open_ = (low < middle) & (middle < high)  # of numbers so large that they are not whole, neighbours are not
+        if not open_.any():
+            break
         below = cdf(middle) < share
         low, high = np.where(open_ & below, middle, low), np.where(open_ & ~below, middle, high)
     return high
