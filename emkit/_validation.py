@@ -134,11 +134,22 @@ def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
     """A two-dimensional float64 or float32 array; NaN (or a mask, or None in a frame) is a missing value."""
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
-    dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])
-    if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes):
-        raise ValueError("X has dates or times, but numbers are required; subtract a date and divide by a duration")
-    if isinstance(X, np.ma.MaskedArray):
-        X = np.ma.filled(X.astype(X.dtype if X.dtype in FLOATS else np.float64), np.nan)
+    refuse_dates(X)
+    X = unmasked(X)
     return validate_data(
         estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
     )
+
+
+def refuse_dates(X: Any) -> None:
+    """ValueError if X has dates or times, of which NumPy would make numbers."""
+    dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])
+    if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes):
+        raise ValueError("X has dates or times, but numbers are required; subtract a date and divide by a duration")
+
+
+def unmasked(X: Any) -> Any:
+    """A masked array with NaN in the place of what is masked; anything else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return np.ma.filled(X.astype(X.dtype if X.dtype in FLOATS else np.float64), np.nan)

@@ -244,6 +244,9 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     def _read_responses(self, y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
         return responses.read_codes(y, n, self.classes_)
 
+    def _about_responses(self) -> str:
+        return f"the classes {self.classes_.tolist()}"
+
     def _n_classes(self) -> int:
         return len(self.classes_)
 

@@ -239,10 +239,12 @@ class MixtureOfExperts(EMEstimator):
         """Cases of a fitted estimator; missing responses are NaN."""
         check_is_fitted(self)
         state = self._state
-        X = read_X(self, X, reset=False, anything=state.views.take_anything)
+        X = read_X(self, X, reset=False, anything=state.takes_anything)
         tables = state.views.tables(X)
         n = len(tables[0])
         numbers = self._missing_responses(n) if y is None else self._read_responses(y, n, allow_nan=True)
+        if numbers.shape[1] != state.n_columns:
+            raise ValueError(f"y has {numbers.shape[1]} column(s), but had {state.n_columns} in fit")
         reading = arrange(tables, numbers, state.frame.inputs, extras, drop=False)
         state.fitted.model.experts.check(reading.cases)
         return reading
@@ -273,8 +275,12 @@ class MixtureOfExperts(EMEstimator):
         if forgotten:
             raise ValueError(f"fit had {' and '.join(forgotten)}, so {' and '.join(forgotten)} must be given here too")
 
-    def _has_transformers(self) -> bool:
-        return any(hasattr(value, "transform") for value in (self.expert_features, self.gate_features))
+    def _chooses_inputs(self) -> bool:
+        """Whether columns of X need not be numbers, since not all are looked at as they are."""
+        return self.expert_features is not None or self.gate_features is not None
+
+    def _about_responses(self) -> str:
+        return "numbers"
 
     def _n_classes(self) -> int:
         return 0

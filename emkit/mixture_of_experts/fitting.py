@@ -50,7 +50,7 @@ def check_params(estimator: MixtureOfExperts) -> None:
     check_number("gate_alpha", estimator.gate_alpha, 0)
     check_number("reg_covar", estimator.reg_covar, 0)
     check_choice("noise", estimator.noise, (True, False))
-    if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
+    if isinstance(estimator.init_params, str) or not hasattr(estimator.init_params, "__len__"):
         check_choice("init_params", estimator.init_params, ("auto",))
     check_integer("n_groups", estimator.n_groups, 2)
 
@@ -70,16 +70,23 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
         model.experts.check(cases)
     problem = ExpertsProblem(model, source, _few(source, model, described, rng))
     n_starts = check_n_init(estimator.n_init)
+    signature = _signature(estimator, model, len(described.y.mean))
     if before is None:
         start, earlier = _only_start(estimator, problem, data, n_starts, rng), None
     else:
-        start, earlier = _continued(estimator, before, model), owner._earlier
+        start, earlier = _continued(before, signature), owner._earlier
     publish = partial(published, model, frame, data.is_flat)
     search = estimator._search(problem, n_starts, rng, owner, publish, start, earlier)
     best = search.best.result
-    given = tuple(name for name in EXTRAS if extras.get(name) is not None)
     estimator._state = State(
-        Fitted(model, best.params), data.views, frame, data.is_flat, _signature(estimator, model), given
+        Fitted(model, best.params),
+        data.views,
+        frame,
+        data.is_flat,
+        estimator._chooses_inputs(),
+        len(described.y.mean),
+        signature,
+        tuple(name for name in EXTRAS if extras.get(name) is not None),
     )
     shares = {"weights_": best.stats.counts / best.stats.counts.sum()}  # unless they are parameters of the gate
     for name, value in {**shares, **publish(best.params)}.items():
@@ -105,6 +112,8 @@ class State:
     views: Views
     frame: Frame
     is_flat: bool
+    takes_anything: bool  # whether columns of X need not be numbers
+    n_columns: int  # of y, as it is read
     signature: str
     extras: tuple[str, ...]  # what was given for each row besides X, y and weights
 
@@ -121,23 +130,26 @@ class Data:
         Whether y had one dimension.
     rows : ndarray or None
         Places of the rows in X; None if they are X's own in order.
+    n_samples : int
+        Rows of X, in memory.
     """
 
     source: CasesInMemory | Streamed
     views: Views
     is_flat: bool
     rows: np.ndarray | None = None
+    n_samples: int = 0
 
 
 def in_memory(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Data:
     responses.require(estimator, y)
-    X = read_X(estimator, X, reset=True, anything=estimator._has_transformers())
+    X = read_X(estimator, X, reset=True, anything=estimator._chooses_inputs())
     n = _num_samples(X)
     estimator._learn_responses([y])
     numbers = estimator._read_responses(y, n)
     views = read_views(estimator, X, y, GATES[estimator.gate].uses_inputs)
     reading = arrange(views.tables(X), numbers, None, extras, drop=True)
-    return Data(CasesInMemory(reading.cases), views, estimator._is_flat(y), reading.rows)
+    return Data(CasesInMemory(reading.cases), views, estimator._is_flat(y), reading.rows, n)
 
 
 def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -> Data:
@@ -150,7 +162,7 @@ def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -
     first_X, first_y = next(((X, y) for X, y in pairs_of(blocks) if _num_samples(X)), (None, None))
     if first_X is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
-    anything = estimator._has_transformers()
+    anything = estimator._chooses_inputs()
     head = read_X(estimator, first_X, reset=True, anything=anything)
     responses.require(estimator, first_y)
     estimator._learn_responses(y for _, y in pairs_of(blocks))
@@ -158,6 +170,7 @@ def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -
 
     def read(X: Any, y: Any, weight: np.ndarray | None, scalings: Scalings | None) -> Cases:
         rows = read_X(estimator, X, reset=False, anything=anything)
+        responses.require(estimator, y)
         numbers = estimator._read_responses(y, _num_samples(rows))
         return arrange(views.tables(rows), numbers, scalings, Extras(weight), drop=True).cases
 
@@ -216,7 +229,7 @@ def _only_start(
         if isinstance(data.source, Streamed):
             raise ValueError("init_params must be 'auto' where X is a function")
         cases = joined(problem.source)
-        resp = given_responsibilities(estimator.init_params, estimator.n_components, data.rows, cases.n_rows)
+        resp = given_responsibilities(estimator.init_params, estimator.n_components, data.rows, data.n_samples)
         if cases.sizes is not None:
             resp = cases.sum_in_blocks(resp) / cases.sizes[:, None]
         return problem.model.from_responsibilities(cases, resp)
@@ -225,36 +238,39 @@ def _only_start(
     return None
 
 
-def given_responsibilities(value: Any, k: int, rows: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """(n, k) of the rows of the cases, from labels or responsibilities for the rows of X."""
-    array = np.asarray(value)
-    n = n_rows if rows is None else 1 + int(rows.max())
-    if array.ndim == 1 and len(array) >= n and np.isin(array, np.arange(k)).all():
+def given_responsibilities(value: Any, k: int, rows: np.ndarray | None, n: int) -> np.ndarray:
+    """(n, k) of the rows of the cases, from labels or responsibilities for the n rows of X."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # of ragged lists
+        array = np.empty(0)
+    if array.shape == (n,) and np.isin(array, np.arange(k)).all():
         array = np.eye(k)[array.astype(np.intp)]
-    is_sound = array.ndim == 2 and len(array) >= n and array.shape[1] == k and array.dtype.kind in "fiub"
+    is_sound = array.shape == (n, k) and array.dtype.kind in "fiub"
     if not (is_sound and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-6)):
         raise ValueError(
-            f"init_params must be 'auto', labels from 0 to {k - 1} of shape (n_samples,), or responsibilities of shape "
-            f"(n_samples, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+            f"init_params must be 'auto', labels from 0 to {k - 1} of shape ({n},), or responsibilities of shape "
+            f"({n}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
         )
     chosen: np.ndarray = array if rows is None else array[rows]
     return chosen
 
 
-def _signature(estimator: MixtureOfExperts, model: MixtureOfExpertsModel) -> str:
+def _signature(estimator: MixtureOfExperts, model: MixtureOfExpertsModel, n_columns: int) -> str:
     """What must be the same if a fit is to be continued."""
     experts = model.experts
     return (
         f"n_components={estimator.n_components}, expert={estimator.expert!r}, gate={estimator.gate!r}, "
         f"n_groups={estimator.n_groups}, covariance_type={getattr(estimator, 'covariance_type', None)!r}, "
-        f"noise={estimator.noise}, {model.gate.n_inputs} inputs of the gate, {experts.n_free()} parameters of experts"
+        f"noise={estimator.noise}, expert_features={estimator.expert_features!r}, "
+        f"gate_features={estimator.gate_features!r}, {model.gate.n_inputs} inputs of the gate, "
+        f"{experts.n_free()} parameters of experts for y of {n_columns} column(s), {estimator._about_responses()}"
     )
 
 
-def _continued(estimator: MixtureOfExperts, before: State, model: MixtureOfExpertsModel) -> ExpertsParams:
-    now = _signature(estimator, model)
-    if now != before.signature:
-        raise ValueError(f"warm_start=True continues a fit of {before.signature}, but now it would be {now}")
+def _continued(before: State, signature: str) -> ExpertsParams:
+    if signature != before.signature:
+        raise ValueError(f"warm_start=True continues a fit of {before.signature}, but now it would be {signature}")
     return before.fitted.params
 
 

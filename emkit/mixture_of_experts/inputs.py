@@ -31,7 +31,7 @@ class Inputs:
     def __call__(self, X: Any, name: str) -> np.ndarray:
         """`X` is an array of floats, or what the user gave if there is a transformer for gate or experts."""
         if self.transformer is not None:
-            return _as_table(self.transformer.transform(X), name)
+            return _as_table(self.transformer.transform(X), name, _num_samples(X))
         if self.columns is not None and len(self.columns) == 0:
             return np.empty((_num_samples(X), 0))
         chosen = X if self.columns is None else _safe_indexing(X, self.columns, axis=1)
@@ -55,9 +55,11 @@ def read_inputs(name: str, value: Any, X: Any, y: Any, names: np.ndarray | None,
     """
     if value is None:
         return Inputs()
-    if hasattr(value, "transform"):
+    if not isinstance(value, type) and hasattr(value, "fit") and hasattr(value, "transform"):
         return Inputs(transformer=clone(value).fit(X, y))
     try:
+        if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) != 1:
+            raise TypeError(value)
         places = [_place(column, names, n_features) for column in value]
     except (TypeError, LookupError) as error:
         have = f"{n_features} columns without names" if names is None else f"the columns {list(names)}"
@@ -82,13 +84,18 @@ def _place(column: Any, names: np.ndarray | None, n_features: int) -> int:
     return int(column) % n_features
 
 
-def _as_table(made: Any, name: str) -> np.ndarray:
-    """ValueError if a transformer did not make a table of finite numbers."""
+def _as_table(made: Any, name: str, n: int) -> np.ndarray:
+    """ValueError if a transformer did not make a table of finite numbers, a row for each of n."""
     made = made.toarray() if issparse(made) else made
     try:
+        if np.iscomplexobj(made):
+            raise ValueError("complex numbers")
         table = np.ascontiguousarray(made, dtype=np.float64 if np.asarray(made).dtype not in FLOATS else None)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the transformer {name} must give numbers, but gave {type(made).__name__}") from error
-    if table.ndim != 2 or not np.isfinite(table).all():
-        raise ValueError(f"the transformer {name} must give a table of finite numbers, (n_samples, n_outputs)")
+    if table.ndim != 2 or len(table) != n or not np.isfinite(table).all():
+        raise ValueError(
+            f"the transformer {name} must give a table of finite numbers of shape ({n}, n_outputs), but its shape is "
+            f"{table.shape}"
+        )
     return table

@@ -7,7 +7,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from .. import kernels
 
-DAMPING = 1e-8  # added to curvatures of steps that are repeated: where those vanish, a gradient is rounding alone
+DAMPING = 1e-8  # of the weight, added to curvatures of repeated steps: where those vanish, a gradient is rounding
 RANK = 1e-12  # eigenvalues of a curvature of unit diagonal below this share of the largest are zero
 
 

@@ -14,6 +14,7 @@ from .cases import Cases
 from .model import ExpertsParams, MixtureOfExpertsModel
 
 BISECTIONS = 60
+PRECISION = 1e-13  # relative, of a quantile
 MOST_BISECTIONS = 2_000  # between numbers of any size
 FARTHEST = 2.0**52  # of counts
 
@@ -113,7 +114,7 @@ def quantiles(fitted: Fitted, cases: Cases, shares: np.ndarray) -> np.ndarray:
         found = [_least_count(cdf, share, means) for share in shares]
     else:
         spread = experts.spread(params, cases)
-        low, high = (means - spread).min(axis=1), (means + spread).max(axis=1)
+        low, high = np.maximum((means - spread).min(axis=1), experts.lowest), (means + spread).max(axis=1)
         found = [_root(cdf, share, low, high) for share in shares]
     return np.stack(found, axis=1)
 
@@ -127,7 +128,9 @@ def _root(cdf: Callable[[np.ndarray], np.ndarray], share: float, low: np.ndarray
             break
         low, high = np.where(short_below, low - width, low), np.where(short_above, high + width, high)
         width = 2 * width
-    for _ in range(BISECTIONS):
+    for _ in range(MOST_BISECTIONS):
+        if (high - low <= PRECISION * np.maximum(np.abs(low), np.abs(high))).all():
+            break
         middle = 0.5 * (low + high)
         below = cdf(middle) < share
         low, high = np.where(below, middle, low), np.where(below, high, middle)

@@ -10,12 +10,14 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
-from .._validation import FLOATS, check_sample_weight, iterate_blocks
+from .._validation import FLOATS, check_sample_weight, iterate_blocks, refuse_dates, unmasked
 from ..chunks import Rows
 from ..description import Description, describe
 from ..families.gaussian import check_range
 from .cases import Cases, Scaling, Scalings, rows_of_blocks, split
 from .inputs import Inputs, read_inputs
+
+LARGEST = 1e150  # of an offset: its square is finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +26,6 @@ class Views:
 
     experts: Inputs
     gate: Inputs
-
-    @property
-    def take_anything(self) -> bool:
-        """Whether a transformer wants X as the user gave it."""
-        return self.experts.transformer is not None or self.gate.transformer is not None
 
     def tables(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Of experts and gate; the same array twice where they look at the same."""
@@ -66,7 +63,12 @@ def read_X(estimator: Any, X: Any, *, reset: bool, anything: bool, min_rows: int
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     if not anything:
+        refuse_dates(X)
+        X = unmasked(X)
         return validate_data(estimator, X, reset=reset, dtype=FLOATS, order="C", ensure_min_samples=min_rows)
+    X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
+    if len(X.shape) != 2:
+        raise ValueError(f"Expected 2D array, got {len(X.shape)}D array instead; X must be a table")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if _num_samples(X) < min_rows:
         raise ValueError(f"Found array with {_num_samples(X)} sample(s) while a minimum of {min_rows} is required.")
@@ -92,7 +94,8 @@ def arrange(
     offset = _column("offset", extras.offset, n)
     exposure = _column("exposure", extras.exposure, n)
     if exposure is not None and not (exposure > 0).all():
-        raise ValueError(f"exposure must be positive, but exposure[{(exposure <= 0).argmax()}] is {exposure.min()}")
+        first = (exposure <= 0).argmax()
+        raise ValueError(f"exposure must be positive, but exposure[{first}] is {exposure[first]}")
     weight = check_sample_weight(extras.sample_weight, n, np.dtype(np.float64))
     rows, sizes = None, None
     if extras.block_id is not None:
@@ -120,29 +123,46 @@ def _column(name: str, value: Any, n: int) -> np.ndarray | None:
     if value is None:
         return None
     try:
+        if np.iscomplexobj(value):
+            raise ValueError("complex numbers")
         column = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers, but got {value!r}") from error
     column = np.full(n, column) if column.ndim == 0 else column
     if column.shape != (n,):
         raise ValueError(f"{name} must have one number for each of the {n} rows of X, but has shape {column.shape}")
-    if not np.isfinite(column).all():
-        raise ValueError(f"{name} must be finite, but {name}[{(~np.isfinite(column)).argmax()}] is not")
+    inside = np.abs(column) < LARGEST
+    if not inside.all():
+        first = (~inside).argmax()
+        raise ValueError(f"{name} must be finite, and less than {LARGEST:g}, but {name}[{first}] is {column[first]}")
     return column
 
 
 def _blocks(block_id: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows, those of a block together and otherwise in their order, and the number of rows of each block."""
-    ids = np.asarray(block_id)
+    try:
+        ids = np.asarray(block_id)
+    except ValueError as error:  # of ragged lists
+        raise ValueError(f"block_id must have one value for each of the {n} rows of X") from error
     if ids.shape != (n,):
         raise ValueError(f"block_id must have one value for each of the {n} rows of X, but has shape {ids.shape}")
-    if any(value is None or value != value for value in ids.tolist()):
+    if any(is_missing(value) for value in ids.tolist()):
         raise ValueError("block_id has a missing value; each row must belong to a block")
+    if ids.dtype == object and len({type(value) for value in ids.tolist()}) > 1:
+        raise ValueError("block_id must have values of one type, so that they can be sorted")
     _, first, inverse, sizes = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(first, kind="stable")  # blocks in the order in which they appear
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return np.argsort(place[inverse.ravel()], kind="stable"), sizes[order].astype(np.intp)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or another that does not equal itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas' NA cannot say
+        return True
 
 
 def _weight_of_blocks(weight: np.ndarray, sizes: np.ndarray) -> np.ndarray:

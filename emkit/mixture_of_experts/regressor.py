@@ -230,7 +230,10 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         y : ndarray of shape (n_samples,), (n_samples, n_outputs), or with n_quantiles for a second axis
             Of counts, the least number up to which the probability is at least `quantile`.
         """
-        shares = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
+        try:
+            shares = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
+        except (TypeError, ValueError):
+            shares = np.empty((0, 0))
         if shares.ndim != 1 or not ((shares > 0) & (shares < 1)).all():
             raise ValueError(f"quantile must be one or several numbers between 0 and 1, but got {quantile!r}")
         found = self._quantiles(X, shares, Extras(None, block_id, offset, exposure))

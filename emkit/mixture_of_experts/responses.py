@@ -10,6 +10,9 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from .._validation import unmasked
+from .reading import is_missing
+
 
 def require(estimator: Any, y: Any) -> None:
     if y is None:
@@ -31,7 +34,11 @@ def as_column(y: Any) -> Any:
 def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
     """(n, m) float64; NaN in all of a row is a missing response, where that is allowed."""
     numbers = check_array(
-        y, ensure_2d=False, dtype=np.float64, ensure_all_finite="allow-nan" if allow_nan else True, input_name="y"
+        unmasked(y),
+        ensure_2d=False,
+        dtype=np.float64,
+        ensure_all_finite="allow-nan" if allow_nan else True,
+        input_name="y",
     )
     if numbers.ndim > 2:
         raise ValueError(f"y must have one or two dimensions, but has shape {numbers.shape}")
@@ -61,7 +68,7 @@ def read_codes(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
     """Codes (n, 1) float64 of known classes; NaN and None are missing, and stay NaN."""
     y = column_or_1d(np.asarray(y))
     check_length(y, n)
-    missing = np.array([value is None or value != value for value in y.tolist()], dtype=bool)
+    missing = np.array([is_missing(value) for value in y.tolist()], dtype=bool)
     codes = np.full((n, 1), np.nan)
     for code, label in enumerate(classes):
         codes[(y == label) & ~missing, 0] = code

@@ -36,6 +36,7 @@ class Slopes(NamedTuple):
 
     gradient: np.ndarray  # (P, C)
     curvature: np.ndarray
+    weight: float  # of all rows
 
 
 def log_shares(X: np.ndarray, coef: np.ndarray) -> np.ndarray:
@@ -61,7 +62,7 @@ def slopes(X: np.ndarray, log_share: np.ndarray, target: np.ndarray) -> Slopes:
         weights = weighted[:, first] * share[:, second]
     else:
         weights = 2 * weighted * (1 - share)
-    return Slopes(products(X, target - weighted), squares(X, weights))
+    return Slopes(products(X, target - weighted), squares(X, weights), float(target.sum()))
 
 
 def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
@@ -69,11 +70,12 @@ def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
     P, C = coef.shape
     ridge = penalty(P, alpha)
     gradient = sums.gradient - ridge[:, None] * coef
-    if C == 1:
+    if C == 1 or sums.weight <= 0:
         return coef
+    damped = ridge + DAMPING * sums.weight
     if C <= FEW:
-        return coef + _joint_step(sums.curvature, gradient, ridge)
-    moves = [solve(own + np.diag(ridge + DAMPING), gradient[:, [c]]) for c, own in enumerate(sums.curvature)]
+        return coef + _joint_step(sums.curvature, gradient, damped)
+    moves = [solve(own + np.diag(damped), gradient[:, [c]]) for c, own in enumerate(sums.curvature)]
     return centred(coef + np.hstack(moves))
 
 
@@ -83,7 +85,7 @@ def centred(coef: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _joint_step(pairs: np.ndarray, gradient: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+def _joint_step(pairs: np.ndarray, gradient: np.ndarray, damped: np.ndarray) -> np.ndarray:
     """In coordinates of coefficients that add up to zero."""
     P, C = gradient.shape
     basis = _basis(C)
@@ -91,7 +93,7 @@ def _joint_step(pairs: np.ndarray, gradient: np.ndarray, ridge: np.ndarray) -> n
     difference = basis[first] - basis[second]
     curvature = np.einsum("ea,eb,eij->aibj", difference, difference, pairs, optimize=True)
     curvature = curvature.reshape((C - 1) * P, (C - 1) * P)
-    curvature.flat[:: len(curvature) + 1] += np.tile(ridge, C - 1) + DAMPING
+    curvature.flat[:: len(curvature) + 1] += np.tile(damped, C - 1)
     moved = solve(curvature, (gradient @ basis).T.reshape(-1, 1)).reshape(C - 1, P).T
     back: np.ndarray = moved @ basis.T
     return back
@@ -119,8 +121,10 @@ def saturated(coef: np.ndarray) -> list[int]:
 
 def start(X: np.ndarray, target: np.ndarray, alpha: float) -> np.ndarray:
     """Some steps of softmax regression from the shares of all rows; stops before a step that would go too far."""
-    shares = np.maximum(target.sum(axis=0), 1e-8 * target.sum())
     coef = np.zeros((1 + X.shape[1], target.shape[1]))
+    if not target.any():
+        return coef
+    shares = np.maximum(target.sum(axis=0), 1e-8 * target.sum())
     coef[0] = centred(np.log(shares))
     log_share = log_shares(X, coef)
     value = (target * log_share).sum() + shrinkage(coef, alpha)

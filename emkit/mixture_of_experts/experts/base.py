@@ -27,6 +27,7 @@ class Experts(ABC):
     is_closed: ClassVar[bool] = True  # whether it reaches the maximum, so that no step goes too far
     can_accelerate: ClassVar[bool] = True
     discrete: ClassVar[bool] = False  # whether the response is a count
+    lowest: ClassVar[float] = -np.inf  # of responses
     takes: ClassVar[tuple[str, ...]] = ()  # "offset", "exposure"
 
     def check(self, cases: Cases) -> None:

@@ -21,6 +21,8 @@ from ..cases import Cases, Scaling
 from .base import Experts
 
 SIX = 6.0
+AT_FLOOR = 1.001
+FEW = 3  # rows on which an expert collapses
 LEAST_WEIGHT = 1e-8  # of the largest: rows with less are left out of an expert's fit
 LEAST_PROBABILITY = 1e-6  # of a class; trees give zero to classes that they have not seen
 
@@ -95,11 +97,13 @@ class ForeignExperts(Experts):
 
     def _fitted(self, cases: Cases, resp: np.ndarray, before: ForeignParams | None) -> ForeignParams:
         """An expert without rows stays as it was."""
-        estimators = tuple(
-            self._fit(k, cases, resp[:, k]) if before is None or resp[:, k].any() else before.estimators[k]
-            for k in range(self.n_components)
-        )
-        return self._params(estimators, cases, resp, before)
+        estimators = []
+        for k in range(self.n_components):
+            if resp[:, k].any():
+                estimators.append(self._fit(k, cases, resp[:, k]))
+            else:
+                estimators.append(before.estimators[k] if before else self._fit(k, cases, resp.sum(axis=1)))
+        return self._params(tuple(estimators), cases, resp, before)
 
     def start(self, cases, resp):
         return self._fitted(cases, resp, None)
@@ -140,7 +144,14 @@ class ForeignRegressors(ForeignExperts):
         return ForeignParams(estimators, np.maximum(variances, self.floor * self.units.scale**2))
 
     def _predicted(self, estimator: Any, cases: Cases) -> np.ndarray:
-        return np.asarray(estimator.predict(cases.inputs), dtype=np.float64).reshape(cases.n_rows, -1)
+        predicted = np.asarray(estimator.predict(cases.inputs), dtype=np.float64)
+        m = len(self.units.scale)
+        if predicted.shape not in ((cases.n_rows, m), (cases.n_rows,) * (m == 1)) or not np.isfinite(predicted).all():
+            raise ValueError(
+                f"expert={estimator!r} must predict finite numbers for {cases.n_rows} rows and {m} response(s), but "
+                f"predicted an array of shape {predicted.shape} with {(~np.isfinite(predicted)).sum()} that are not"
+            )
+        return predicted.reshape(cases.n_rows, m)
 
     def mean(self, params, cases):
         return np.stack([self._predicted(estimator, cases) for estimator in params.estimators], axis=1)
@@ -169,13 +180,21 @@ class ForeignRegressors(ForeignExperts):
     def linearised(self, cases):
         return self.units(cases.y)
 
+    def _at_floor(self, params: ForeignParams) -> np.ndarray:
+        at_floor: np.ndarray = np.less_equal(params.variances, AT_FLOOR * self.floor * self.units.scale**2)
+        return np.logical_or.reduce(at_floor, axis=1)
+
     def flaw(self, params, counts):
-        at_floor = (params.variances <= 1.001 * self.floor * self.units.scale**2).any(axis=1)
-        few = counts <= 3
         return "; ".join(
             f"expert {k} has collapsed onto rows of total weight {counts[k]:.3g}"
-            for k in np.flatnonzero(at_floor & few)
+            for k in np.flatnonzero(self._at_floor(params) & (counts <= FEW))
         )
+
+    def notes(self, params, counts):
+        return [
+            f"reg_covar={self.floor:g} keeps the noise of expert {k} above that of its rows, which it fits exactly"
+            for k in np.flatnonzero(self._at_floor(params) & (counts > FEW))
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +221,13 @@ class ForeignClassifiers(ForeignExperts):
     def mean(self, params, cases):
         proba = np.zeros((cases.n_rows, self.n_components, self.n_classes))
         for k, estimator in enumerate(params.estimators):
-            proba[:, k, estimator.classes_] = estimator.predict_proba(cases.inputs)
+            given = np.asarray(estimator.predict_proba(cases.inputs))
+            if given.shape != (cases.n_rows, len(estimator.classes_)) or not np.isfinite(given).all():
+                raise ValueError(
+                    f"expert={estimator!r} must give finite probabilities of shape "
+                    f"{(cases.n_rows, len(estimator.classes_))}, but gave an array of shape {given.shape}"
+                )
+            proba[:, k, estimator.classes_] = given
         proba = np.maximum(proba, LEAST_PROBABILITY)
         return proba / proba.sum(axis=2, keepdims=True)
 

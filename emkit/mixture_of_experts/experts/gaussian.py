@@ -23,6 +23,7 @@ from ..linear import column_sums, penalty, predictor, products, solve, squares
 from .base import Experts, slopes_in_units
 
 AT_FLOOR = 1.001
+LOST = 1e-12  # share of the weight of an expert without rows: all sums are rounding
 SIX = 6.0  # standard deviations
 
 
@@ -116,9 +117,10 @@ class GaussianExperts(Experts):
     def m_step(self, moments, params):
         """Weighted ridge regression, as a step from the present coefficients so that nothing cancels."""
         counts, curvature, gradient, scatter = moments
+        counts = np.where(counts > LOST * counts.sum(), counts, 0.0)
         ridge = penalty(curvature.shape[1], self.alpha)
-        coef, about = np.empty_like(params.coef), np.empty_like(scatter)
-        for k in range(self.n_components):
+        coef, about = params.coef.copy(), np.zeros_like(scatter)
+        for k in np.flatnonzero(counts):
             old = params.coef[k]
             slope = gradient[k] - ridge[:, None] * old
             step = solve(curvature[k] + np.diag(ridge), slope)

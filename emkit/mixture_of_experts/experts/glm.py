@@ -32,7 +32,8 @@ LARGEST = 500.0  # of a linear predictor: its exponential is finite
 START_STEPS = 8
 LEAST_SHAPE, MOST_SHAPE = 1e-3, 1e6
 SIX = 6.0
-FEW = 1e-9  # weight of the rows of an expert without any
+MOST_COUNTS = 9e18  # that can be drawn
+LOST = 1e-12  # share of the weight of an expert without rows
 
 
 class Law(ABC):
@@ -101,17 +102,17 @@ class Poisson(Law):
         return np.where(values < 0, 0.0, pdtr(np.maximum(values, 0), mean))
 
     def sample(self, mean, exposure, shape, rng):
-        return rng.poisson(mean)
+        return rng.poisson(np.minimum(mean, MOST_COUNTS))
 
 
 class Binomial(Law):
     """Successes in `exposure` trials; the chance of one is expit(eta)."""
 
     name = "binomial"
-    allowed = "numbers of successes, from 0 to the number of trials (exposure, 1 by default)"
+    allowed = "numbers of successes, from 0 to the number of trials (exposure, whole numbers, 1 by default)"
 
     def allows(self, y, exposure):
-        return (y >= 0) & (y <= exposure)
+        return (y >= 0) & (y <= exposure) & (exposure == np.floor(exposure))
 
     def log_density(self, y, eta, exposure, shape):
         ways = gammaln(exposure + 1) - gammaln(y + 1) - gammaln(exposure - y + 1)
@@ -193,6 +194,8 @@ class GlmExperts(Experts):
     is_closed = False
     takes = ("offset", "exposure")
 
+    lowest = 0.0
+
     @property
     def discrete(self) -> bool:  # type: ignore[override]  # that of the law
         return self.law.discrete
@@ -235,12 +238,12 @@ class GlmExperts(Experts):
         counts, gradient, curvature, deviance = moments
         ridge = penalty(1 + self.n_inputs, self.alpha)
         coef, shape = params.coef.copy(), params.shape.copy()
-        for k in np.flatnonzero(counts > FEW):
+        for k in np.flatnonzero(counts > LOST * counts.sum()):
             slope = gradient[k] - ridge * coef[k]
             shrinkage = 0.5 * self.alpha * float((coef[k, 1:] ** 2).sum())
             if self.law.has_shape:
                 shape[k] = shape_of((deviance[k] + shrinkage) / counts[k])
-            coef[k] += solve(curvature[k] + np.diag(ridge + DAMPING), slope[:, None])[:, 0]
+            coef[k] += solve(curvature[k] + np.diag(ridge + DAMPING * counts[k]), slope[:, None])[:, 0]
         if not np.isfinite(coef).all():
             raise UnusableStartError("coefficients of an expert have become infinite")
         return GlmParams(coef, shape)

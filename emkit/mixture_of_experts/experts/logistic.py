@@ -24,6 +24,11 @@ class LogisticExperts(Experts):
     is_closed = False
     discrete = True
 
+    @property
+    def penalised(self) -> int:
+        """What `alpha` has been multiplied by, so that it is the penalty of log odds."""
+        return 2 if self.n_classes == 2 else 1
+
     def _log_proba(self, params: np.ndarray, cases) -> np.ndarray:
         """(k, n, C)."""
         return np.stack([softmax.log_shares(cases.X, coef) for coef in params])
@@ -79,7 +84,8 @@ class LogisticExperts(Experts):
 
     def notes(self, params, counts):
         return [
-            f"expert {k} tells classes apart perfectly, so that only alpha={self.alpha:g} keeps its coefficients finite"
+            f"expert {k} tells classes apart perfectly, so that only alpha={self.alpha / self.penalised:g} keeps its "
+            "coefficients finite"
             for k, coef in enumerate(params)
             if softmax.saturated(coef)
         ]

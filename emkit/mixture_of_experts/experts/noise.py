@@ -60,6 +60,10 @@ class NoisyExperts(Experts):
         return self.experts.can_accelerate
 
     @property
+    def lowest(self) -> float:  # type: ignore[override]
+        return self.experts.lowest
+
+    @property
     def discrete(self) -> bool:  # type: ignore[override]
         return self.experts.discrete
 
