@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,12 @@ from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
 from . import errors, prediction, responses
 from .cases import Cases, split
-from .fitting import EXTRAS, fit_batch
+from .fitting import fit_batch
 from .reading import Extras, Reading, arrange, read_X
 
 
 class MixtureOfExperts(EMEstimator):
     """What regressor and classifier share."""
-
-    __metadata_request__fit = MappingProxyType(dict.fromkeys(("sample_weight", *EXTRAS), True))
-    __metadata_request__predict = MappingProxyType(dict.fromkeys(EXTRAS, True))
-    __metadata_request__score = MappingProxyType(dict.fromkeys(("sample_weight", *EXTRAS), True))
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
@@ -243,10 +238,10 @@ class MixtureOfExperts(EMEstimator):
         tables = state.views.tables(X)
         n = len(tables[0])
         numbers = self._missing_responses(n) if y is None else self._read_responses(y, n, allow_nan=True)
-        if numbers.shape[1] != state.n_columns:
-            raise ValueError(f"y has {numbers.shape[1]} column(s), but had {state.n_columns} in fit")
         reading = arrange(tables, numbers, state.frame.inputs, extras, drop=False)
         state.fitted.model.experts.check(reading.cases)
+        if numbers.shape[1] != state.n_columns:
+            raise ValueError(f"y has {numbers.shape[1]} column(s), but had {state.n_columns} in fit")
         return reading
 
     def _missing_responses(self, n: int) -> np.ndarray:

@@ -58,7 +58,8 @@ def read_inputs(name: str, value: Any, X: Any, y: Any, names: np.ndarray | None,
     if not isinstance(value, type) and hasattr(value, "fit") and hasattr(value, "transform"):
         return Inputs(transformer=clone(value).fit(X, y))
     try:
-        if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) != 1:
+        is_index = hasattr(value, "tolist") and not hasattr(value, "transform")  # of an array, or of a frame
+        if not (isinstance(value, list | tuple) or is_index) or np.ndim(value) != 1:
             raise TypeError(value)
         places = [_place(column, names, n_features) for column in value]
     except (TypeError, LookupError) as error:

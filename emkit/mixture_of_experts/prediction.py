@@ -14,7 +14,6 @@ from .cases import Cases
 from .model import ExpertsParams, MixtureOfExpertsModel
 
 BISECTIONS = 60
-PRECISION = 1e-13  # relative, of a quantile
 MOST_BISECTIONS = 2_000  # between numbers of any size
 FARTHEST = 2.0**52  # of counts
 
@@ -129,9 +128,9 @@ def _root(cdf: Callable[[np.ndarray], np.ndarray], share: float, low: np.ndarray
         low, high = np.where(short_below, low - width, low), np.where(short_above, high + width, high)
         width = 2 * width
     for _ in range(MOST_BISECTIONS):
-        if (high - low <= PRECISION * np.maximum(np.abs(low), np.abs(high))).all():
-            break
         middle = 0.5 * (low + high)
+        if ((middle <= low) | (middle >= high)).all():  # neighbours
+            break
         below = cdf(middle) < share
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return 0.5 * (low + high)

@@ -134,7 +134,9 @@ def _column(name: str, value: Any, n: int) -> np.ndarray | None:
     inside = np.abs(column) < LARGEST
     if not inside.all():
         first = (~inside).argmax()
-        raise ValueError(f"{name} must be finite, and less than {LARGEST:g}, but {name}[{first}] is {column[first]}")
+        if np.isfinite(column[first]):
+            raise ValueError(f"{name} must be less than {LARGEST:g}, but {name}[{first}] is {column[first]}")
+        raise ValueError(f"{name} must be finite, but {name}[{first}] is not")
     return column
 
 

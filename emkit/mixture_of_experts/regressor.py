@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from . import prediction, responses
 from .estimator import MixtureOfExperts
 from .experts import table
 from .experts.glm import LAWS
+from .fitting import EXTRAS
 from .reading import Extras
 
 
@@ -148,6 +150,10 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     [-0.08, 0.09]
     """
 
+    __metadata_request__fit = MappingProxyType(dict.fromkeys(("sample_weight", *EXTRAS), True))
+    __metadata_request__predict = MappingProxyType(dict.fromkeys(EXTRAS, True))
+    __metadata_request__score = MappingProxyType(dict.fromkeys(("sample_weight", *EXTRAS), True))
+
     def __init__(
         self,
         n_components=2,
@@ -234,7 +240,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
             shares = np.atleast_1d(np.asarray(quantile, dtype=np.float64))
         except (TypeError, ValueError):
             shares = np.empty((0, 0))
-        if shares.ndim != 1 or not ((shares > 0) & (shares < 1)).all():
+        if shares.ndim != 1 or not shares.size or not ((shares > 0) & (shares < 1)).all():
             raise ValueError(f"quantile must be one or several numbers between 0 and 1, but got {quantile!r}")
         found = self._quantiles(X, shares, Extras(None, block_id, offset, exposure))
         return found[:, 0] if np.ndim(quantile) == 0 else found

@@ -165,7 +165,8 @@ class Gamma(Law):
         return np.log(y / exposure) - offset
 
     def cdf(self, values, mean, exposure, shape):
-        return gammainc(shape, shape * np.maximum(values, 0) / mean)
+        with np.errstate(over="ignore"):
+            return gammainc(shape, shape * np.maximum(values, 0) / mean)
 
     def sample(self, mean, exposure, shape, rng):
         return rng.gamma(shape, mean / shape)
