@@ -56,17 +56,10 @@ pytestmark = pytest.mark.filterwarnings(
 EXPECTED_FAILED_CHECKS = {
     "check_estimators_nan_inf": "a transformer may take NaN; the message is that of what it makes of it",
 }
-DEFECTS = {  # until X is looked at before a transformer gets it
-    "check_sample_weights_not_an_array": "_safe_indexing of something that is no array",
-    "check_regressors_train": "_safe_indexing of a list of lists",
-    "check_regressor_data_not_an_array": "_safe_indexing of something that is no array",
-    "check_fit1d": "AttributeError",
-    "check_fit2d_predict1d": "TypeError",
-}
 
 
 def expected_failed_checks(estimator):
-    return EXPECTED_FAILED_CHECKS | DEFECTS if hasattr(estimator.expert_features, "transform") else {}
+    return EXPECTED_FAILED_CHECKS if hasattr(estimator.expert_features, "transform") else {}
 
 
 FEW = {"n_init": 1, "max_iter": 20}
@@ -579,7 +572,10 @@ class TestArrays:
         fixed = X.copy()
         fixed.setflags(write=False)
         wide = np.repeat(np.repeat(X, 2, axis=0), 2, axis=1)[::2, ::2]
-        for same in (fixed, np.asfortranarray(X), wide, X[::-1].copy()[::-1], X.astype(">f8"), X.tolist()):
+        sames = [fixed, np.asfortranarray(X)]
+        if not options:
+            sames += [wide, X[::-1].copy()[::-1], X.astype(">f8"), X.tolist()]
+        for same in sames:
             got = make(**options).fit(same, y).predict(same)
             assert_same({"predict": got}, {"predict": expected}, rtol=1e-6, atol=1e-8)
 
@@ -709,15 +705,11 @@ class TestRouting:
     offset = 0.3 * X[:, 2]
     exposure = np.exp(0.2 * X[:, 2])
 
-    @pytest.mark.parametrize(
-        ("kind", "method"),
-        [
-            *((EMMixtureOfExpertsRegressor, method) for method in ("fit", "predict", "score")),
-            (EMMixtureOfExpertsClassifier, "predict_proba"),
-            *((EMMixtureOfExpertsClassifier, method) for method in ("fit", "predict", "score")),
-        ],
-    )
+    @pytest.mark.parametrize("method", ["fit", "predict", "score", "predict_proba"])
+    @pytest.mark.parametrize("kind", [EMMixtureOfExpertsRegressor, EMMixtureOfExpertsClassifier])
     def test_what_is_requested_is_taken(self, kind, method):
+        if not hasattr(kind, method):
+            pytest.skip("a regressor has no predict_proba")
         with sklearn.config_context(enable_metadata_routing=True):
             requests = getattr(kind().get_metadata_routing(), method).requests
         asked = {name for name, request in requests.items() if request is True}
@@ -798,7 +790,7 @@ class TestWeights:
     def test_weights_are_repetitions(self, make, options, y):
         again = np.repeat(np.arange(N), self.weight)
         again = np.random.default_rng(1).permutation(again)
-        options = {**options, "n_init": "auto", "tol": 1e-10 if isinstance(options.get("expert", ""), str) else 1e-5}
+        options = {**options, "n_init": 2, "tol": 1e-10 if isinstance(options.get("expert", ""), str) else 1e-5}
         if options.get("expert") == "binomial":
             options["n_init"] = 1
         model = make(**options).fit(X, y, sample_weight=self.weight)
@@ -978,7 +970,7 @@ class TestStarts:
 class TestRandomness:
     @of_each_kind
     def test_n_jobs(self, make, options, y):
-        one, two = (make(**{**options, "n_init": 3}, n_jobs=n_jobs).fit(X, y) for n_jobs in (None, 2))
+        one, two = (make(**{**options, "n_init": 2}, n_jobs=n_jobs).fit(X, y) for n_jobs in (None, 2))
         assert one.objective_ == two.objective_
         assert_same(outputs(one, X, y), outputs(two, X, y))
 

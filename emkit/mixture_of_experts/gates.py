@@ -22,6 +22,7 @@ from ..chunks import Rows
 from ..engine import UnusableStartError
 from ..families.base import Sums, log
 from ..families.covariance import COVARIANCES
+from ..families.degenerate import collapsed
 from ..families.gaussian import GaussianFamily, GaussianParams
 from . import softmax
 from .cases import Cases, Scaling
@@ -89,6 +90,10 @@ class Gate(ABC):
     def log_density(self, log_weights: np.ndarray) -> np.ndarray:
         """log p(x), (b,); 0 where the inputs are given."""
         return np.zeros(len(log_weights))
+
+    def collapsed(self, params: Any, counts: np.ndarray) -> list[int]:
+        """Experts to whom the gate gives a few rows and no others; `counts` (k,) is the weight of each one's rows."""
+        return []
 
     def sure(self, params: Any, counts: np.ndarray) -> list[int]:
         """Experts whose share is 0 or 1 for practically every input, so that only the penalty bounds coefficients."""
@@ -324,6 +329,9 @@ class GaussianGate(Gate):
     def from_vector(self, vector, params):
         k = self.n_components
         return GaussianGateParams(_normalised(vector[:k]), self.family.from_vector(vector[k:], params.gaussians))
+
+    def collapsed(self, params, counts):
+        return np.flatnonzero(collapsed(self.family, params.gaussians, counts, counts.sum())).tolist()
 
     def rounding(self, params):
         return self.family.rounding(params.gaussians)

@@ -139,7 +139,12 @@ class MixtureOfExpertsModel:
 
     def flaw(self, params: ExpertsParams, counts: np.ndarray) -> str:
         """What makes a solution unfit for use, "" if nothing does."""
-        return self.experts.flaw(params.experts, counts)
+        by_gate = [
+            f"the gate of expert {k} has collapsed onto rows of total weight {counts[k]:.3g}"
+            for k in self.gate.collapsed(params.gate, counts)
+            if counts[k] > LOST * counts.sum()
+        ]
+        return "; ".join([*by_gate, *filter(None, [self.experts.flaw(params.experts, counts)])])
 
     def notes(self, params: ExpertsParams, counts: np.ndarray) -> list[str]:
         """What the user should know of a solution that is fit for use."""

@@ -306,6 +306,12 @@ class GlmExperts(Experts):
     def log_prior(self, params):
         return -0.5 * self.alpha * float(params.shape @ (params.coef[:, 1:] ** 2).sum(axis=1))
 
+    def flaw(self, params, counts):
+        exact = (params.shape >= MOST_SHAPE) & (counts <= 3 * (1 + self.n_inputs))
+        return "; ".join(
+            f"expert {k} has collapsed onto rows of total weight {counts[k]:.3g}" for k in np.flatnonzero(exact)
+        )
+
     def notes(self, params, counts):
         spread = np.linalg.norm(params.coef[:, 1:], axis=1)
         return [
