@@ -175,7 +175,7 @@ def flexmix_fit(n, d, k):
 
 def compare_iterations(only, repeat):
     for name, n, d, k, n_iter, target in ITERATIONS:
-        if only in name:
+        if only in f"iteration {name}":
             work = {"n": n, "d": d, "k": k, "n_iter": n_iter}
             ours = run_fresh("experts:iterations", repeat, who="emkit", **work)
             theirs = run_fresh("experts:iterations", repeat, who="scikit-learn", **work)
