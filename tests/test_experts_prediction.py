@@ -33,7 +33,7 @@ def drawn(chances, rng):
     return (rng.random((len(chances), 1)) > chances.cumsum(axis=1)).sum(axis=1)
 
 
-def simulated(expert, n=80, m=1):
+def simulated(expert, n=120, m=1):
     """Two inputs, overlapping experts, and 5 per cent of the responses out of line."""
     rng = np.random.default_rng(1)
     X, label = rng.normal(size=(n, 2)), rng.integers(0, 3, n)
@@ -62,9 +62,9 @@ def simulated(expert, n=80, m=1):
 
 
 def blocks_of(n):
-    """Blocks of 1 to 4 rows, which do not lie together."""
+    """Blocks of 1 to 3 rows, which do not lie together."""
     rng = np.random.default_rng(5)
-    return rng.permutation(np.repeat(np.arange(n), rng.integers(1, 5, n))[:n])
+    return rng.permutation(np.repeat(np.arange(n), rng.integers(1, 4, n))[:n])
 
 
 def unfitted(expert, **options):
@@ -499,7 +499,7 @@ def test_weights_are_mean_responsibilities():
 
 
 def test_scores_are_those_of_scikit_learn():
-    weight = np.random.default_rng(0).uniform(0.5, 2, 80)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 120)
     for expert, measure in [("gaussian", r2_score), ("poisson", r2_score), ("logistic", accuracy_score)]:
         model, table = fitted(expert, "softmax"), simulated(expert)
         predicted = model.predict(table.X, **table.extras)
