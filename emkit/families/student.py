@@ -75,7 +75,7 @@ class StudentFamily(Family):
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
-        return cls(GaussianFamily.for_parts(n_components, options, _withoutdegrees_of(parts)))
+        return cls(GaussianFamily.for_parts(n_components, options, _without_degrees(parts)))
 
     @property
     def n_components(self) -> int:  # type: ignore[override]  # that of the Gaussians
@@ -178,7 +178,7 @@ class StudentFamily(Family):
 
     def from_parts(self, parts: dict[str, Any]) -> StudentParams:
         degrees = np.asarray(parts["degrees_of_freedom"], np.float64)
-        return StudentParams(self.gaussian.from_parts(_withoutdegrees_of(parts)), degrees)
+        return StudentParams(self.gaussian.from_parts(_without_degrees(parts)), degrees)
 
     def check_part(self, name: str, value: Any) -> Any:
         if name not in self.names:
@@ -258,5 +258,5 @@ def degrees_of(count: float, tail: float) -> float:
     return brentq(slope, LEAST_DEGREES, MOST_DEGREES)
 
 
-def _withoutdegrees_of(parts: dict[str, Any]) -> dict[str, Any]:
+def _without_degrees(parts: dict[str, Any]) -> dict[str, Any]:
     return {name: parts[name] for name in GaussianFamily.names}

@@ -36,6 +36,12 @@ MOST_COUNTS = 9e18  # that can be drawn
 LOST = 1e-12  # share of the weight of an expert without rows
 
 
+def log_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Of sums that are not negative; 0 where one of them is 0."""
+    there = (above > 0) & (below > 0)
+    return np.log(np.where(there, above, 1.0)) - np.log(np.where(there, below, 1.0))
+
+
 class Law(ABC):
     """One response law; `eta` and what comes from it are (n, k), `y` is (n, 1), `exposure` (n, 1) or 1."""
 
@@ -61,6 +67,10 @@ class Law(ABC):
     @abstractmethod
     def start(self, y: np.ndarray, exposure: np.ndarray, offset: np.ndarray) -> np.ndarray:
         """Responses on the scale of the linear predictor, (n, 1), finite, less the offset."""
+
+    def shift(self, y: np.ndarray, mean: np.ndarray, resp: np.ndarray) -> np.ndarray:
+        """What brings intercepts found on the scale of the linear predictor to the mean of the responses, (k,)."""
+        return np.zeros(resp.shape[1])
 
     @abstractmethod
     def cdf(self, values: np.ndarray, mean: np.ndarray, exposure: np.ndarray, shape: np.ndarray) -> np.ndarray: ...
@@ -97,6 +107,9 @@ class Poisson(Law):
 
     def start(self, y, exposure, offset):
         return np.log((y + 0.5) / exposure) - offset
+
+    def shift(self, y, mean, resp):
+        return log_ratio(column_sums(resp * y), column_sums(resp * mean))
 
     def cdf(self, values, mean, exposure, shape):
         return np.where(values < 0, 0.0, pdtr(np.maximum(values, 0), mean))
@@ -163,6 +176,9 @@ class Gamma(Law):
 
     def start(self, y, exposure, offset):
         return np.log(y / exposure) - offset
+
+    def shift(self, y, mean, resp):
+        return log_ratio(column_sums(resp * (y / mean)), column_sums(resp))
 
     def cdf(self, values, mean, exposure, shape):
         with np.errstate(over="ignore"):
@@ -262,6 +278,8 @@ class GlmExperts(Experts):
         for k in range(self.n_components):
             coef[k] = solve(curvature[k] + np.diag(weak), gradient[k, :, None])[:, 0]
         params = GlmParams(coef, np.ones(self.n_components))
+        means = self.law.mean(self._predictor(params, cases), exposure_of(cases))
+        coef[:, 0] += self.law.shift(cases.y, means, resp)
         value = self._expected(params, cases, resp)
         for _ in range(START_STEPS):
             following = self.m_step(self.moments(params, cases, resp), params)
