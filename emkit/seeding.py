@@ -30,6 +30,13 @@ def draw_row(weight: np.ndarray, place: float | np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(ends, place * ends[-1], side="right"), last)
 
 
+def draw_columns(shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each row of shares (n, k), which add up to about one, a column with the chance of its share, (n,)."""
+    ends = np.cumsum(shares, axis=1)
+    drawn: np.ndarray = (rng.random((len(shares), 1)) * ends[:, -1:] > ends).sum(axis=1)
+    return drawn
+
+
 def careful_seeds(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """k rows, each far from those before ([1]_): of some candidates, the one that lowers the inertia most."""
     n_candidates = 2 + int(np.log(k))

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .. import kernels
 from ..chunks import Rows
 
 
@@ -176,3 +177,14 @@ def log(values: np.ndarray) -> np.ndarray:
     """Natural log; that of 0 is -inf, without a warning."""
     with np.errstate(divide="ignore"):
         return np.log(values)
+
+
+def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log sum_k exp(log_joint), (n,), and the responsibilities, (n, k), in the dtype of the argument.
+
+    A row that no component can have made has -inf, and equal responsibilities.
+    """
+    log_joint = np.ascontiguousarray(log_joint)
+    log_likelihood, resp = np.empty(len(log_joint), log_joint.dtype), np.empty_like(log_joint)
+    kernels.softmax(log_joint, log_likelihood, resp)
+    return log_likelihood, resp

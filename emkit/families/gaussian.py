@@ -301,14 +301,3 @@ def check_range(description: Description, dtype: np.dtype) -> None:
             f"X has column(s) {columns.tolist()} of standard deviation {scale}, but {dtype} takes "
             f"{1 / widest:g} to {widest:g}; multiply these columns by a constant"
         )
-
-
-def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log sum_k exp(log_joint), (n,), and the responsibilities, (n, k), in the dtype of the argument.
-
-    A row that no component can have made has -inf, and equal responsibilities.
-    """
-    log_joint = np.ascontiguousarray(log_joint)
-    log_likelihood, resp = np.empty(len(log_joint), log_joint.dtype), np.empty_like(log_joint)
-    kernels.softmax(log_joint, log_likelihood, resp)
-    return log_likelihood, resp

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import as_source, check_sample_weight
-from ..families.gaussian import posterior
+from ..families.base import posterior
 from .fitting import fit_batch, fit_online, fitted_model
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from ..chunks import ArraySource, Rows, joined
 from ..description import Description
 from ..engine import run_em
+from ..families.base import posterior
 from ..families.covariance import COVARIANCES
-from ..families.gaussian import GaussianFamily, posterior
+from ..families.gaussian import GaussianFamily
 from ..seeding import careful_seeds, distinct_rows, draw_row, draw_units
 from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 

@@ -17,8 +17,7 @@ import numpy as np
 from ..chunks import ArraySource, Rows, joined
 from ..engine import EMResult, Stats, UnusableStartError
 from ..executors import Executor
-from ..families.base import Family, Sums, log
-from ..families.gaussian import posterior
+from ..families.base import Family, Sums, log, posterior
 from ..seeding import draw_row, partition
 
 METHODS = ("kmeans", "k-means++", "rows")

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..families.base import log
-from ..families.gaussian import posterior
+from ..families.base import log, posterior
 from .latent import FullCore, latent_params
 from .layout import CellPrior
 from .prediction import Prediction

@@ -15,7 +15,7 @@ from .._validation import check_choice, check_integer, check_sample_weight
 from . import errors, prediction, responses
 from .cases import Cases, split
 from .fitting import fit_batch
-from .reading import Extras, Reading, arrange, read_X
+from .reading import Extras, Reading, arrange, check_width, read_X
 
 
 class MixtureOfExperts(EMEstimator):
@@ -145,10 +145,7 @@ class MixtureOfExperts(EMEstimator):
         -------
         float
         """
-        extras = {"y": y, "block_id": block_id, "offset": offset, "exposure": exposure}
-        self._check_criterion("bic")
-        self._check_training_data(extras)
-        return selection.bic(self, X, sample_weight=sample_weight, **extras)
+        return self._criterion("bic", X, sample_weight, y=y, block_id=block_id, offset=offset, exposure=exposure)
 
     def aic(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
         """Akaike's information criterion; lower is better. See :func:`emkit.selection.aic`.
@@ -166,10 +163,7 @@ class MixtureOfExperts(EMEstimator):
         -------
         float
         """
-        extras = {"y": y, "block_id": block_id, "offset": offset, "exposure": exposure}
-        self._check_criterion("aic")
-        self._check_training_data(extras)
-        return selection.aic(self, X, sample_weight=sample_weight, **extras)
+        return self._criterion("aic", X, sample_weight, y=y, block_id=block_id, offset=offset, exposure=exposure)
 
     def icl(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
         """Integrated completed likelihood; lower is better. See :func:`emkit.selection.icl`.
@@ -187,10 +181,7 @@ class MixtureOfExperts(EMEstimator):
         -------
         float
         """
-        extras = {"y": y, "block_id": block_id, "offset": offset, "exposure": exposure}
-        self._check_criterion("icl")
-        self._check_training_data(extras)
-        return selection.icl(self, X, sample_weight=sample_weight, **extras)
+        return self._criterion("icl", X, sample_weight, y=y, block_id=block_id, offset=offset, exposure=exposure)
 
     def standard_errors(
         self, X, y=None, *, method="information", sample_weight=None, block_id=None, offset=None, exposure=None
@@ -240,8 +231,7 @@ class MixtureOfExperts(EMEstimator):
         numbers = self._missing_responses(n) if y is None else self._read_responses(y, n, allow_nan=True)
         reading = arrange(tables, numbers, state.frame.inputs, extras, drop=False)
         state.fitted.model.experts.check(reading.cases)
-        if numbers.shape[1] != state.n_columns:
-            raise ValueError(f"y has {numbers.shape[1]} column(s), but had {state.n_columns} in fit")
+        check_width(numbers, state.n_columns, "fit")
         return reading
 
     def _missing_responses(self, n: int) -> np.ndarray:
@@ -261,6 +251,11 @@ class MixtureOfExperts(EMEstimator):
     def _check_criterion(self, name: str) -> None:
         if not isinstance(self.expert, str):
             raise ValueError(f"{name} needs a number of parameters, which {self.expert!r} as expert does not have")
+
+    def _criterion(self, name: str, X: Any, sample_weight: Any, **extras: Any) -> float:
+        self._check_criterion(name)
+        self._check_training_data(extras)
+        return getattr(selection, name)(self, X, sample_weight=sample_weight, **extras)
 
     def _check_training_data(self, extras: dict[str, Any]) -> None:
         """ValueError if something is missing that `fit` had."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from .._estimator import DegenerateSolutionWarning
@@ -27,6 +28,7 @@ from .reading import (
     Streamed,
     Views,
     arrange,
+    check_width,
     describe_cases,
     pairs_of,
     read_views,
@@ -147,9 +149,18 @@ def in_memory(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Da
     n = _num_samples(X)
     estimator._learn_responses([y])
     numbers = estimator._read_responses(y, n)
-    views = read_views(estimator, X, y, GATES[estimator.gate].uses_inputs)
+    views = read_views(estimator, *_with_weight(X, y, extras.sample_weight), GATES[estimator.gate].uses_inputs)
     reading = arrange(views.tables(X), numbers, None, extras, drop=True)
     return Data(CasesInMemory(reading.cases), views, estimator._is_flat(y), reading.rows, n)
+
+
+def _with_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """The rows of positive weight, of which alone a transformer is to learn."""
+    weight = check_sample_weight(sample_weight, _num_samples(X), np.dtype(np.float64))
+    if weight is None or weight.all():
+        return X, y
+    kept = np.flatnonzero(weight)
+    return _safe_indexing(X, kept), _safe_indexing(y, kept)
 
 
 def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -> Data:
@@ -167,11 +178,13 @@ def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -
     responses.require(estimator, first_y)
     estimator._learn_responses(y for _, y in pairs_of(blocks))
     views = read_views(estimator, head, first_y, GATES[estimator.gate].uses_inputs)
+    n_columns = estimator._read_responses(first_y, _num_samples(head)).shape[1]
 
     def read(X: Any, y: Any, weight: np.ndarray | None, scalings: Scalings | None) -> Cases:
         rows = read_X(estimator, X, reset=False, anything=anything)
         responses.require(estimator, y)
         numbers = estimator._read_responses(y, _num_samples(rows))
+        check_width(numbers, n_columns, "the first block")
         return arrange(views.tables(rows), numbers, scalings, Extras(weight), drop=True).cases
 
     weight = check_sample_weight(extras.sample_weight, None, np.dtype(np.float64))

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..chunks import Rows
 from ..engine import UnusableStartError
-from ..families.base import Sums, log
+from ..families.base import Sums, log, posterior
 from ..families.covariance import COVARIANCES
 from ..families.degenerate import collapsed
 from ..families.gaussian import GaussianFamily, GaussianParams
@@ -201,16 +201,14 @@ class HierarchicalGate(Gate):
         """Pieces (..., size) of values (..., k)."""
         return np.split(values, self.ends, axis=-1)
 
-    def _levels(self, params: HierarchicalParams, cases: Cases) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Log shares of the groups (b, g), and of the experts in each group (b, size)."""
-        return softmax.log_shares(cases.G, params.top), [softmax.log_shares(cases.G, coef) for coef in params.bottom]
-
     def log_weights(self, params, cases):
-        top, bottom = self._levels(params, cases)
-        return np.hstack([top[:, [g]] + within for g, within in enumerate(bottom)])
+        top = softmax.log_shares(cases.G, params.top)
+        within = [softmax.log_shares(cases.G, coef) for coef in params.bottom]
+        return np.hstack([top[:, [g]] + shares for g, shares in enumerate(within)])
 
     def moments(self, params, cases, resp, log_weights):
-        top, bottom = self._levels(params, cases)
+        top = np.column_stack([posterior(piece)[0] for piece in self._by_group(log_weights)])
+        bottom = [piece - top[:, [g]] for g, piece in enumerate(self._by_group(log_weights))]
         by_group = self._by_group(resp)
         groups = Sums(softmax.slopes(cases.G, top, _totals(by_group)))
         return Sums((groups, *(Sums(softmax.slopes(cases.G, *pair)) for pair in zip(bottom, by_group, strict=True))))

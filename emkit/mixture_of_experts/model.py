@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine import Stats, UnusableStartError
-from ..families.base import Sums
-from ..families.gaussian import posterior
+from ..families.base import Sums, posterior
 from .cases import Cases, joined
 from .experts.base import Experts
 from .gates import Gate
@@ -79,7 +78,7 @@ class MixtureOfExpertsModel:
     def log_joint(self, params: ExpertsParams, cases: Cases) -> np.ndarray:
         """log g_k(x) + log p(y | x; k) of each block, (b, k)."""
         joint: np.ndarray = self.gate.log_weights(params.gate, cases) + cases.sum_in_blocks(
-            self.experts.log_density(params.experts, cases)
+            self.experts.density(params.experts, cases)
         )
         return joint
 
@@ -90,7 +89,8 @@ class MixtureOfExpertsModel:
     def e_step(self, params: ExpertsParams, chunk: Cases) -> ExpertsStats:
         """Responsibilities ([1]_, equation 10; of blocks [2]_, equation 2) and the statistics under them."""
         log_weights = self.gate.log_weights(params.gate, chunk)
-        densities = chunk.sum_in_blocks(self.experts.log_density(params.experts, chunk))
+        seen = self.experts.look(params.experts, chunk)
+        densities = chunk.sum_in_blocks(self.experts.log_density(params.experts, chunk, seen))
         log_likelihood, resp = posterior(log_weights + densities)
         resp *= chunk.weight[:, None]
         by_row = np.ascontiguousarray(chunk.by_row(resp))
@@ -99,7 +99,7 @@ class MixtureOfExpertsModel:
             float(chunk.weight.sum()),
             column_sums(resp),
             Sums(self.gate.moments(params.gate, chunk, resp, log_weights)),
-            Sums(self.experts.moments(params.experts, chunk, by_row)),
+            Sums(self.experts.moments(params.experts, chunk, by_row, seen)),
         )
 
     def m_step(self, stats: ExpertsStats, params: ExpertsParams) -> ExpertsParams:

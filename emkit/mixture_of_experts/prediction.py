@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import xlogy
 
-from ..families.gaussian import posterior
+from ..families.base import posterior
+from ..seeding import draw_columns
 from .cases import Cases
 from .model import ExpertsParams, MixtureOfExpertsModel
 
@@ -42,12 +43,12 @@ def _log_densities(fitted: Fitted, cases: Cases) -> np.ndarray:
     """Of each expert, (n, k); 0 where the response is missing."""
     missing = np.isnan(cases.y).any(axis=1)
     if not missing.any():
-        return fitted.model.experts.log_density(fitted.params.experts, cases)
+        return fitted.model.experts.density(fitted.params.experts, cases)
     out = np.zeros((cases.n_rows, fitted.model.n_components))
     if not missing.all():
         there = np.flatnonzero(~missing)
         each_by_itself = replace(cases, gate_inputs=np.empty((cases.n_rows, 0)), weight=~missing, sizes=None)
-        out[there] = fitted.model.experts.log_density(fitted.params.experts, each_by_itself.take(there))
+        out[there] = fitted.model.experts.density(fitted.params.experts, each_by_itself.take(there))
     return out
 
 
@@ -93,11 +94,11 @@ def mean(fitted: Fitted, cases: Cases) -> np.ndarray:
 
 def sample(fitted: Fitted, cases: Cases, n_draws: int, rng: np.random.Generator) -> np.ndarray:
     """Responses (n, n_draws, m); all rows of a block are drawn from one expert."""
-    ends = np.cumsum(posterior(fitted.model.gate.log_weights(fitted.params.gate, cases))[1], axis=1)
+    shares = posterior(fitted.model.gate.log_weights(fitted.params.gate, cases))[1]
     draws = []
     for _ in range(n_draws):
-        chosen = (rng.random((len(cases), 1)) * ends[:, -1:] > ends).sum(axis=1)
-        draws.append(fitted.model.experts.sample(fitted.params.experts, cases, cases.by_row(chosen), rng))
+        chosen = cases.by_row(draw_columns(shares, rng))
+        draws.append(fitted.model.experts.sample(fitted.params.experts, cases, chosen, rng))
     return np.stack(draws, axis=1)
 
 

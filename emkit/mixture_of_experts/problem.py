@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine import EMResult
 from ..executors import Executor
-from ..families.gaussian import posterior
+from ..families.base import posterior
 from .cases import Cases, CasesInMemory, joined
 from .model import ExpertsParams, ExpertsStats, MixtureOfExpertsModel
 from .starts import METHODS, Starts

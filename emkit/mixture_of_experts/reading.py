@@ -58,20 +58,23 @@ class Reading(NamedTuple):
         return out
 
 
-def read_X(estimator: Any, X: Any, *, reset: bool, anything: bool, min_rows: int = 1) -> Any:
+def read_X(estimator: Any, X: Any, *, reset: bool, anything: bool) -> Any:
     """Rows as an array of floats; as they are (but counted and named) if a transformer takes them."""
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     if not anything:
         refuse_dates(X)
         X = unmasked(X)
-        return validate_data(estimator, X, reset=reset, dtype=FLOATS, order="C", ensure_min_samples=min_rows)
+        return validate_data(estimator, X, reset=reset, dtype=FLOATS, order="C")
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     if len(X.shape) != 2:
-        raise ValueError(f"Expected 2D array, got {len(X.shape)}D array instead; X must be a table")
+        raise ValueError(
+            f"Expected 2D array, got {len(X.shape)}D array instead. Reshape your data: X must be a table, and one "
+            "feature is a column of it"
+        )
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    if _num_samples(X) < min_rows:
-        raise ValueError(f"Found array with {_num_samples(X)} sample(s) while a minimum of {min_rows} is required.")
+    if _num_samples(X) == 0:
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
     return X
 
 
@@ -157,6 +160,12 @@ def _blocks(block_id: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return np.argsort(place[inverse.ravel()], kind="stable"), sizes[order].astype(np.intp)
+
+
+def check_width(y: np.ndarray, n_columns: int, where: str) -> None:
+    """ValueError for responses of another number of columns than there were somewhere."""
+    if y.shape[1] != n_columns:
+        raise ValueError(f"y has {y.shape[1]} column(s), but had {n_columns} in {where}")
 
 
 def is_missing(value: Any) -> bool:

@@ -54,8 +54,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         the last two in units of the responses' standard deviations.
         For one response, own variance or ("tied", "EII") a shared one.
     reg_covar : float, default=1e-6
-        Floor under the noise variances relative to those of y, and under the covariances of a Gaussian gate relative to
-        those of its inputs.
+        Floor under the noise variances relative to those of y (never below 1e-10, where rounding begins), and under the
+        covariances of a Gaussian gate relative to those of its inputs.
     noise : bool, default=False
         Whether any response may be noise instead, with one chance for all: uniform over the range of y. Predictions
         leave noise out; see `noise_weight_`.

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..families.gaussian import posterior
+from ..families.base import posterior
 from .linear import DAMPING, penalty, predictor, products, solve, squares
 
 FEW = 4  # classes up to which the curvature is exact: one sum for each pair of them

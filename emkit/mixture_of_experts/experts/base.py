@@ -9,6 +9,8 @@ import numpy as np
 
 from ..cases import Cases, Scaling
 
+AT_FLOOR = 1.001  # times the floor: variances up to here rest on it
+SIX = 6.0  # standard deviations that hold most of a density
 TAKERS = {
     "offset": "'gaussian', 'student', 'poisson', 'binomial' and 'gamma'",
     "exposure": "'poisson', 'binomial' and 'gamma'",
@@ -40,12 +42,20 @@ class Experts(ABC):
                 raise ValueError(f"{name} has no meaning for these experts; those that take it are {TAKERS[name]}")
 
     @abstractmethod
-    def log_density(self, params: Any, cases: Cases) -> np.ndarray:
-        """log p(y | x; k), (n, k)."""
+    def look(self, params: Any, cases: Cases) -> Any:
+        """What densities and statistics of a chunk both start from, as residuals: found once in an E-step."""
 
     @abstractmethod
-    def moments(self, params: Any, cases: Cases, resp: np.ndarray) -> tuple[Any, ...]:
-        """Statistics of a chunk under responsibilities (n, k), sample weights included."""
+    def log_density(self, params: Any, cases: Cases, seen: Any) -> np.ndarray:
+        """log p(y | x; k), (n, k); `seen` is what `look` gives."""
+
+    @abstractmethod
+    def moments(self, params: Any, cases: Cases, resp: np.ndarray, seen: Any) -> tuple[Any, ...]:
+        """Statistics of a chunk under responsibilities (n, k), sample weights included; `seen` as above."""
+
+    def density(self, params: Any, cases: Cases) -> np.ndarray:
+        """`log_density` where nothing else is asked of the chunk."""
+        return self.log_density(params, cases, self.look(params, cases))
 
     @abstractmethod
     def m_step(self, moments: Any, params: Any) -> Any:

@@ -17,12 +17,12 @@ from sklearn.base import clone
 
 from ...families.base import Sums
 from ...families.gaussian import LOG_2PI
+from ...seeding import draw_columns
 from ..cases import Cases, Scaling
-from .base import Experts
+from .base import AT_FLOOR, SIX, Experts
 
-SIX = 6.0
-AT_FLOOR = 1.001
 FEW = 3  # rows on which an expert collapses
+LARGEST = 1e150  # of a prediction: its square is finite
 LEAST_WEIGHT = 1e-8  # of the largest: rows with less are left out of an expert's fit
 LEAST_PROBABILITY = 1e-6  # of a class; trees give zero to classes that they have not seen
 
@@ -81,7 +81,10 @@ class ForeignExperts(Experts):
             fresh.set_params(random_state=int(self.seeds[k]))
         return fresh.fit(cases.inputs[kept], self._target(cases)[kept], sample_weight=weight[kept])
 
-    def moments(self, params, cases, resp):
+    def look(self, params, cases):
+        return self.mean(params, cases)
+
+    def moments(self, params, cases, resp, seen):
         return Sums((Pieces(((cases, resp),)),))
 
     def m_step(self, moments, params):
@@ -146,18 +149,19 @@ class ForeignRegressors(ForeignExperts):
     def _predicted(self, estimator: Any, cases: Cases) -> np.ndarray:
         predicted = np.asarray(estimator.predict(cases.inputs), dtype=np.float64)
         m = len(self.units.scale)
-        if predicted.shape not in ((cases.n_rows, m), (cases.n_rows,) * (m == 1)) or not np.isfinite(predicted).all():
+        outside = int((~(np.abs(predicted) < LARGEST)).sum())  # NaN too
+        if predicted.shape not in ((cases.n_rows, m), (cases.n_rows,) * (m == 1)) or outside:
             raise ValueError(
-                f"expert={estimator!r} must predict finite numbers for {cases.n_rows} rows and {m} response(s), but "
-                f"predicted an array of shape {predicted.shape} with {(~np.isfinite(predicted)).sum()} that are not"
+                f"expert={estimator!r} must predict numbers below {LARGEST:g} for {cases.n_rows} rows and {m} "
+                f"response(s), but predicted an array of shape {predicted.shape} with {outside} that are not"
             )
         return predicted.reshape(cases.n_rows, m)
 
     def mean(self, params, cases):
         return np.stack([self._predicted(estimator, cases) for estimator in params.estimators], axis=1)
 
-    def log_density(self, params, cases):
-        squared = (cases.y[:, None, :] - self.mean(params, cases)) ** 2 / params.variances
+    def log_density(self, params, cases, seen):
+        squared = (cases.y[:, None, :] - seen) ** 2 / params.variances
         return -0.5 * (squared + np.log(params.variances) + LOG_2PI).sum(axis=2)
 
     def n_free(self):
@@ -231,16 +235,16 @@ class ForeignClassifiers(ForeignExperts):
         proba = np.maximum(proba, LEAST_PROBABILITY)
         return proba / proba.sum(axis=2, keepdims=True)
 
-    def log_density(self, params, cases):
+    def log_density(self, params, cases, seen):
         codes = cases.y[:, 0].astype(np.intp)
-        return np.log(self.mean(params, cases)[np.arange(len(codes)), :, codes])
+        return np.log(seen[np.arange(len(codes)), :, codes])
 
     def n_free(self):
         return 0
 
     def sample(self, params, cases, chosen, rng):
-        ends = np.cumsum(self.mean(params, cases)[np.arange(len(chosen)), chosen], axis=1)
-        return (rng.random((len(chosen), 1)) * ends[:, -1:] > ends).sum(axis=1)[:, None].astype(np.float64)
+        proba = self.mean(params, cases)[np.arange(len(chosen)), chosen]
+        return draw_columns(proba, rng)[:, None].astype(np.float64)
 
     def linearised(self, cases):
         return np.eye(self.n_classes)[self._target(cases)]

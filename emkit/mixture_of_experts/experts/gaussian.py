@@ -20,11 +20,9 @@ from ...families.covariance import Covariance
 from ...families.gaussian import LOG_2PI
 from ..cases import Cases, Scaling
 from ..linear import column_sums, penalty, predictor, products, solve, squares
-from .base import Experts, slopes_in_units
+from .base import AT_FLOOR, SIX, Experts, slopes_in_units
 
-AT_FLOOR = 1.001
 LOST = 1e-12  # share of the weight of an expert without rows: all sums are rounding
-SIX = 6.0  # standard deviations
 
 
 class GaussianExpertParams(NamedTuple):
@@ -73,8 +71,8 @@ class GaussianExperts(Experts):
     def n_outputs(self) -> int:
         return len(self.units.scale)
 
-    def residuals(self, params: GaussianExpertParams, cases: Cases) -> np.ndarray:
-        """Scaled, (k, n, m)."""
+    def look(self, params: GaussianExpertParams, cases: Cases) -> np.ndarray:
+        """Residuals, scaled, (k, n, m)."""
         response = cases.y if cases.offset is None else cases.y - cases.offset[:, None]
         return self.units(response) - self._fitted(params, cases)
 
@@ -84,21 +82,27 @@ class GaussianExperts(Experts):
         together = predictor(cases.X, params.coef.transpose(1, 0, 2).reshape(P, k * m))
         return together.reshape(-1, k, m).swapaxes(0, 1)
 
-    def log_density_of(self, params: GaussianExpertParams, residuals: np.ndarray) -> np.ndarray:
-        """log N(e; 0, S_k) in the units of the responses, (n, k)."""
+    def distances(self, params: GaussianExpertParams, residuals: np.ndarray) -> np.ndarray:
+        """Squared, under the covariances, (n, k)."""
         out = np.empty((residuals.shape[1], self.n_components))
         for k, whitener in enumerate(params.whiteners):
             white = residuals[k] @ whitener
             out[:, k] = np.einsum("ij,ij->i", white, white)
-        out *= -0.5
-        out += params.log_norms - np.log(self.units.scale).sum()
         return out
 
-    def log_density(self, params, cases):
-        return self.log_density_of(params, self.residuals(params, cases))
+    @property
+    def log_unit(self) -> float:
+        """Log of the volume that scaling of responses turns into 1."""
+        return float(np.log(self.units.scale).sum())
 
-    def moments(self, params, cases, resp):
-        return Sums(self.moments_of(cases, column_sums(resp), resp, self.residuals(params, cases)))
+    def log_density(self, params, cases, seen):
+        out = self.distances(params, seen)
+        out *= -0.5
+        out += params.log_norms - self.log_unit
+        return out
+
+    def moments(self, params, cases, resp, seen):
+        return Sums(self.moments_of(cases, column_sums(resp), resp, seen))
 
     def moments_of(
         self, cases: Cases, counts: np.ndarray, weights: np.ndarray, residuals: np.ndarray
@@ -150,11 +154,11 @@ class GaussianExperts(Experts):
         """The noise of an expert is that of its rows and of some like the average, so that none starts to collapse."""
         k, m, P = self.n_components, self.n_outputs, 1 + self.n_inputs
         wide = self.params(np.zeros((k, P, m)), self.covariance.from_variances(np.ones(m), k))
-        counts, curvature, gradient, scatter = self.moments(wide, cases, resp)
+        counts, curvature, gradient, scatter = self.moments(wide, cases, resp, self.look(wide, cases))
         shared = P / counts.sum()
         fitted = self.m_step((counts, curvature, gradient, scatter), wide)
-        pooled = (self.moments(fitted, cases, resp)[3]).sum(axis=0) * shared
-        typed = self._covariances(self.moments(fitted, cases, resp)[3] + pooled, counts + P, fitted.covariances)
+        scatter = self.moments(fitted, cases, resp, self.look(fitted, cases))[3]
+        typed = self._covariances(scatter + shared * scatter.sum(axis=0), counts + P, fitted.covariances)
         return self.params(fitted.coef, typed)
 
     def n_free(self):
@@ -220,7 +224,7 @@ class GaussianExperts(Experts):
 
     def _at_floor(self, params: GaussianExpertParams) -> np.ndarray:
         dense = self.covariance.dense(params.covariances, self.n_components, self.n_outputs)
-        at_floor: np.ndarray = np.linalg.eigvalsh(dense)[:, 0] <= AT_FLOOR * max(self.floor, 1e-12)
+        at_floor: np.ndarray = np.linalg.eigvalsh(dense)[:, 0] <= AT_FLOOR * self.floor
         return at_floor
 
     def rounding(self, params):

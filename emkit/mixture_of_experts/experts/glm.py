@@ -26,12 +26,11 @@ from ...families.base import Sums
 from .. import softmax
 from ..cases import Cases
 from ..linear import DAMPING, column_sums, penalty, predictor, products, solve, squares
-from .base import Experts, slopes_in_units
+from .base import SIX, Experts, slopes_in_units
 
 LARGEST = 500.0  # of a linear predictor: its exponential is finite
 START_STEPS = 8
 LEAST_SHAPE, MOST_SHAPE = 1e-3, 1e6
-SIX = 6.0
 MOST_COUNTS = 9e18  # that can be drawn
 LOST = 1e-12  # share of the weight of an expert without rows
 
@@ -225,19 +224,19 @@ class GlmExperts(Experts):
         if bad.any():
             raise ValueError(f"expert={self.law.name!r} takes {self.law.allowed}, but y holds {cases.y[bad][0, 0]}")
 
-    def _predictor(self, params: GlmParams, cases: Cases) -> np.ndarray:
-        """eta, (n, k)."""
+    def look(self, params: GlmParams, cases: Cases) -> np.ndarray:
+        """The linear predictor, (n, k)."""
         eta = predictor(cases.X, np.ascontiguousarray(params.coef.T))
         if cases.offset is not None:
             eta += cases.offset[:, None]
         return np.clip(eta, -LARGEST, LARGEST, out=eta)
 
-    def log_density(self, params, cases):
+    def log_density(self, params, cases, seen):
         with np.errstate(over="ignore"):
-            return self.law.log_density(cases.y, self._predictor(params, cases), exposure_of(cases), params.shape)
+            return self.law.log_density(cases.y, seen, exposure_of(cases), params.shape)
 
-    def moments(self, params, cases, resp):
-        eta, exposure = self._predictor(params, cases), exposure_of(cases)
+    def moments(self, params, cases, resp, seen):
+        eta, exposure = seen, exposure_of(cases)
         with np.errstate(over="ignore", invalid="ignore"):
             slope, curvature = self.law.slopes(cases.y, eta, exposure)
             sums = column_sums(resp), products(cases.X, resp * slope).T, squares(cases.X, resp * curvature)
@@ -278,11 +277,11 @@ class GlmExperts(Experts):
         for k in range(self.n_components):
             coef[k] = solve(curvature[k] + np.diag(weak), gradient[k, :, None])[:, 0]
         params = GlmParams(coef, np.ones(self.n_components))
-        means = self.law.mean(self._predictor(params, cases), exposure_of(cases))
-        coef[:, 0] += self.law.shift(cases.y, means, resp)
+        shift = self.law.shift(cases.y, self.mean(params, cases)[:, :, 0], resp)
+        params = params._replace(coef=np.column_stack([coef[:, 0] + shift, coef[:, 1:]]))
         value = self._expected(params, cases, resp)
         for _ in range(START_STEPS):
-            following = self.m_step(self.moments(params, cases, resp), params)
+            following = self.m_step(self.moments(params, cases, resp, self.look(params, cases)), params)
             new_value = self._expected(following, cases, resp)
             if not new_value >= value:
                 following = self.between(params, following)
@@ -293,13 +292,13 @@ class GlmExperts(Experts):
         return params
 
     def _expected(self, params: GlmParams, cases: Cases, resp: np.ndarray) -> float:
-        return float((resp * self.log_density(params, cases)).sum()) + self.log_prior(params)
+        return float((resp * self.density(params, cases)).sum()) + self.log_prior(params)
 
     def n_free(self):
         return self.n_components * (1 + self.n_inputs + self.law.has_shape)
 
     def mean(self, params, cases):
-        return self.law.mean(self._predictor(params, cases), exposure_of(cases))[:, :, None]
+        return self.law.mean(self.look(params, cases), exposure_of(cases))[:, :, None]
 
     def cdf(self, params, cases, mean, values):
         return self.law.cdf(values, mean[:, :, 0], exposure_of(cases), params.shape)[:, :, None]

@@ -8,7 +8,9 @@ import numpy as np
 
 from ...engine import UnusableStartError
 from ...families.base import Sums
+from ...seeding import draw_columns
 from .. import softmax
+from ..cases import Cases
 from .base import Experts, slopes_in_units
 
 
@@ -25,30 +27,30 @@ class LogisticExperts(Experts):
     discrete = True
 
     @property
-    def penalised(self) -> int:
-        """What `alpha` has been multiplied by, so that it is the penalty of log odds."""
-        return 2 if self.n_classes == 2 else 1
+    def _ridge(self) -> float:
+        """Penalty of the coefficients; of two classes `alpha` is that of the log odds, as scikit-learn has it."""
+        return (2 if self.n_classes == 2 else 1) * self.alpha
 
-    def _log_proba(self, params: np.ndarray, cases) -> np.ndarray:
-        """(k, n, C)."""
+    def look(self, params: np.ndarray, cases: Cases) -> np.ndarray:
+        """Log of the probabilities of the classes, (k, n, C)."""
         return np.stack([softmax.log_shares(cases.X, coef) for coef in params])
 
-    def log_density(self, params, cases):
+    def log_density(self, params, cases, seen):
         codes = cases.y[:, 0].astype(np.intp)
-        return self._log_proba(params, cases)[:, np.arange(len(codes)), codes].T
+        return seen[:, np.arange(len(codes)), codes].T
 
-    def _targets(self, cases, resp: np.ndarray) -> np.ndarray:
+    def _targets(self, cases: Cases, resp: np.ndarray) -> np.ndarray:
         """Responsibilities of each expert, placed at the class of the row, (k, n, C)."""
         is_class = np.eye(self.n_classes)[cases.y[:, 0].astype(np.intp)]
         return resp.T[:, :, None] * is_class
 
-    def moments(self, params, cases, resp):
-        sums = zip(self._log_proba(params, cases), self._targets(cases, resp), strict=True)
+    def moments(self, params, cases, resp, seen):
+        sums = zip(seen, self._targets(cases, resp), strict=True)
         return Sums(Sums(softmax.slopes(cases.X, log_proba, target)) for log_proba, target in sums)
 
     def m_step(self, moments, params):
         pairs = zip(params, moments, strict=True)
-        coef = np.array([softmax.step(old, softmax.Slopes(*sums), self.alpha) for old, sums in pairs])
+        coef = np.array([softmax.step(old, softmax.Slopes(*sums), self._ridge) for old, sums in pairs])
         if not np.isfinite(coef).all():
             raise UnusableStartError("coefficients of an expert have become infinite")
         return coef
@@ -57,18 +59,17 @@ class LogisticExperts(Experts):
         return 0.5 * (params + target)
 
     def start(self, cases, resp):
-        return np.array([softmax.start(cases.X, target, self.alpha + 1.0) for target in self._targets(cases, resp)])
+        return np.array([softmax.start(cases.X, target, self._ridge + 1.0) for target in self._targets(cases, resp)])
 
     def n_free(self):
         return self.n_components * (1 + self.n_inputs) * (self.n_classes - 1)
 
     def mean(self, params, cases):
-        return np.exp(self._log_proba(params, cases)).swapaxes(0, 1)
+        return np.exp(self.look(params, cases)).swapaxes(0, 1)
 
     def sample(self, params, cases, chosen, rng):
-        ends = np.cumsum(self.mean(params, cases)[np.arange(len(chosen)), chosen], axis=1)
-        codes = (rng.random((len(chosen), 1)) * ends[:, -1:] > ends).sum(axis=1)
-        return codes[:, None].astype(np.float64)
+        proba = self.mean(params, cases)[np.arange(len(chosen)), chosen]
+        return draw_columns(proba, rng)[:, None].astype(np.float64)
 
     def parts(self, params, scaling):
         slopes, intercepts = slopes_in_units(params, scaling)
@@ -80,12 +81,11 @@ class LogisticExperts(Experts):
         return np.eye(self.n_classes)[cases.y[:, 0].astype(np.intp)]
 
     def log_prior(self, params):
-        return sum(softmax.shrinkage(coef, self.alpha) for coef in params)
+        return sum(softmax.shrinkage(coef, self._ridge) for coef in params)
 
     def notes(self, params, counts):
         return [
-            f"expert {k} tells classes apart perfectly, so that only alpha={self.alpha / self.penalised:g} keeps its "
-            "coefficients finite"
+            f"expert {k} tells classes apart perfectly, so that only alpha={self.alpha:g} keeps its coefficients finite"
             for k, coef in enumerate(params)
             if softmax.saturated(coef)
         ]

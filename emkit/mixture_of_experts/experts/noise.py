@@ -16,6 +16,7 @@ from scipy.special import expit
 from scipy.special import logit as log_odds
 
 from ...families.base import Sums
+from ..cases import Cases
 from .base import Experts
 
 FIRST_SHARE = 0.05
@@ -48,38 +49,43 @@ class NoisyExperts(Experts):
         return self.experts.n_components
 
     @property
-    def monotone(self) -> bool:  # type: ignore[override]
+    def monotone(self) -> bool:  # type: ignore[override]  # that of the experts
         return self.experts.monotone
 
     @property
-    def is_closed(self) -> bool:  # type: ignore[override]
+    def is_closed(self) -> bool:  # type: ignore[override]  # that of the experts
         return self.experts.is_closed
 
     @property
-    def can_accelerate(self) -> bool:  # type: ignore[override]
+    def can_accelerate(self) -> bool:  # type: ignore[override]  # that of the experts
         return self.experts.can_accelerate
 
     @property
-    def lowest(self) -> float:  # type: ignore[override]
+    def lowest(self) -> float:  # type: ignore[override]  # that of the experts
         return self.experts.lowest
 
     @property
-    def discrete(self) -> bool:  # type: ignore[override]
+    def discrete(self) -> bool:  # type: ignore[override]  # that of the experts
         return self.experts.discrete
 
     def check(self, cases):
         self.experts.check(cases)
 
-    def log_density(self, params, cases):
-        clean = np.log1p(-params.share) + self.experts.log_density(params.experts, cases)
+    def look(self, params: NoisyParams, cases: Cases) -> tuple[Any, np.ndarray]:
+        """What the experts look at, and their log densities (n, k)."""
+        seen = self.experts.look(params.experts, cases)
+        return seen, self.experts.log_density(params.experts, cases, seen)
+
+    def log_density(self, params, cases, seen):
+        clean = np.log1p(-params.share) + seen[1]
         return np.logaddexp(clean, np.log(params.share) + self.log_uniform)
 
-    def moments(self, params, cases, resp):
+    def moments(self, params, cases, resp, seen):
         """Of a response that may be noise, the chance that it is not counts for its expert ([1]_)."""
-        odds = self.experts.log_density(params.experts, cases) - self.log_uniform + log_odds(1 - params.share)
+        odds = seen[1] - self.log_uniform + log_odds(1 - params.share)
         clean = resp * expit(odds)
         noise = float((resp * expit(-odds)).sum())
-        return Sums((noise, float(resp.sum()), Sums(self.experts.moments(params.experts, cases, clean))))
+        return Sums((noise, float(resp.sum()), Sums(self.experts.moments(params.experts, cases, clean, seen[0]))))
 
     def m_step(self, moments, params):
         noise, total, clean = moments

@@ -21,6 +21,7 @@ from scipy.special import digamma, gammaln, stdtr, stdtrit
 
 from ...families.base import Sums
 from ...families.student import FIRST_DEGREES, LEAST_DEGREES, MOST_DEGREES, degrees_of
+from ..cases import Cases
 from ..linear import column_sums
 from .base import Experts
 from .gaussian import GaussianExpertParams, GaussianExperts
@@ -45,22 +46,20 @@ class StudentExperts(Experts):
     def n_components(self) -> int:  # type: ignore[override]  # that of the Gaussians
         return self.gaussian.n_components
 
-    def _distances(self, params: StudentExpertParams, residuals: np.ndarray) -> np.ndarray:
-        """Squared, under the scale matrices, (n, k)."""
-        log_units = np.log(self.gaussian.units.scale).sum()
-        log_density = self.gaussian.log_density_of(params.gaussian, residuals) + log_units
-        return np.maximum(2 * (params.gaussian.log_norms - log_density), 0.0)
+    def look(self, params: StudentExpertParams, cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals (k, n, m), and their squared distances under the scale matrices (n, k)."""
+        residuals = self.gaussian.look(params.gaussian, cases)
+        return residuals, self.gaussian.distances(params.gaussian, residuals)
 
-    def log_density(self, params, cases):
-        squared = self._distances(params, self.gaussian.residuals(params.gaussian, cases))
+    def log_density(self, params, cases, seen):
+        _, squared = seen
         m, nu = self.gaussian.n_outputs, params.degrees_of_freedom
         half = (nu + m) / 2
         peaks = gammaln(half) - gammaln(nu / 2) - 0.5 * m * np.log(nu / 2) + params.gaussian.log_norms
-        return peaks - np.log(self.gaussian.units.scale).sum() - half * np.log1p(squared / nu)
+        return peaks - self.gaussian.log_unit - half * np.log1p(squared / nu)
 
-    def moments(self, params, cases, resp):
-        residuals = self.gaussian.residuals(params.gaussian, cases)
-        squared = self._distances(params, residuals)
+    def moments(self, params, cases, resp, seen):
+        residuals, squared = seen
         nu = params.degrees_of_freedom
         half = (nu + self.gaussian.n_outputs) / 2
         precision = half / ((nu + squared) / 2)  # E[u]

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import has_fit_parameter
 
 from ...families.covariance import COVARIANCES
+from ...families.degenerate import NEVER_NARROWER
 from ..cases import Scaling
 from .base import Experts
 from .foreign import ForeignClassifiers, ForeignRegressors
@@ -74,12 +75,13 @@ def regressors(estimator: Any, setting: Setting, seeds: np.ndarray) -> Experts:
 
 def _regressors(estimator: Any, setting: Setting, seeds: np.ndarray) -> Experts:
     k, p, alpha, expert = setting.n_components, setting.n_inputs, float(estimator.alpha), estimator.expert
+    floor = max(float(estimator.reg_covar), NEVER_NARROWER)  # below it a variance is what rounding leaves
     if not isinstance(expert, str):
-        return ForeignRegressors(k, expert, seeds, setting.units, max(float(estimator.reg_covar), 1e-12))
+        return ForeignRegressors(k, expert, seeds, setting.units, floor)
     if expert in LAWS:
         return GlmExperts(k, p, alpha, LAWS[expert])
     covariance = COVARIANCES[estimator.covariance_type]
-    gaussian = GaussianExperts(k, p, alpha, covariance, setting.units, float(estimator.reg_covar))
+    gaussian = GaussianExperts(k, p, alpha, covariance, setting.units, floor)
     return StudentExperts(gaussian) if expert == "student" else gaussian
 
 
@@ -89,6 +91,5 @@ def classifiers(estimator: Any, setting: Setting, seeds: np.ndarray) -> Experts:
     if not isinstance(estimator.expert, str):
         experts: Experts = ForeignClassifiers(k, estimator.expert, seeds, n_classes)
     else:
-        alpha = float(estimator.alpha) * (2 if n_classes == 2 else 1)  # of the log odds, as scikit-learn has it
-        experts = LogisticExperts(k, setting.n_inputs, alpha, n_classes)
+        experts = LogisticExperts(k, setting.n_inputs, float(estimator.alpha), n_classes)
     return NoisyExperts(experts, -float(np.log(n_classes))) if estimator.noise else experts
