@@ -23,7 +23,7 @@ routes_scores = pytest.mark.skipif(
 needs_names_of_polars = pytest.mark.skipif(
     OLD_SCIKIT_LEARN, reason="scikit-learn 1.6 does not see the names of this polars"
 )
-pytestmark = pytest.mark.filterwarnings(
+warnings_are_errors = pytest.mark.filterwarnings(
     "error",
     "ignore::emkit._estimator.DegenerateSolutionWarning",  # of experts with few rows
 )

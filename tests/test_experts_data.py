@@ -25,6 +25,7 @@ from experts_kinds import (
     pl,
     regressor,
     simulated,
+    warnings_are_errors,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.compose import make_column_transformer
@@ -35,6 +36,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, SplineTransformer, StandardScaler
 
 from emkit import EMMixtureOfExpertsClassifier
+
+pytestmark = warnings_are_errors
 
 
 class TestFrames:

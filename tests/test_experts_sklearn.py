@@ -31,6 +31,7 @@ from experts_kinds import (
     outputs,
     regressor,
     routes_scores,
+    warnings_are_errors,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone, is_classifier, is_regressor
@@ -51,6 +52,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from emkit import DegenerateSolutionWarning, EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
 from emkit.mixture_of_experts.model import MixtureOfExpertsModel
+
+pytestmark = warnings_are_errors
 
 EXPECTED_FAILED_CHECKS = {
     "check_estimators_nan_inf": "a transformer may take NaN; the message is that of what it makes of it",
