@@ -86,23 +86,67 @@ def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype)
     return weight
 
 
-def as_source(estimator: Any, X: Any, sample_weight: Any = None, *, reset: bool) -> tuple[Source, np.ndarray | None]:
+def as_source(
+    estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
+) -> tuple[Source, np.ndarray | None]:
     """Chunks of an array, frame, memory map or function that yields blocks of rows; see :mod:`emkit.chunks`.
 
     Rows of weight zero are left out: they are repeated no times. The second result are the indices of the
     rows that were kept, or None for all.
     """
     if callable(X):
+        if labels is not None:
+            raise ValueError("labels must be None where X is a function that returns blocks of rows")
         return _block_source(estimator, X, sample_weight, reset=reset), None
-    if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in FLOATS:  # converted piece by piece
+    in_pieces = isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in FLOATS and labels is None
+    if in_pieces:  # converted piece by piece
         return _block_source(estimator, partial(_pieces, X), sample_weight, reset=reset), None
     X = _read(estimator, X, reset=reset, min_rows=2 if reset else 1)
     weight = check_sample_weight(sample_weight, len(X), X.dtype)
+    known = None if labels is None else check_labels(labels, len(X), estimator.n_components)
     kept = None
     if weight is not None and not weight.all():
         kept = np.flatnonzero(weight)
-        X, weight = X[kept], weight[kept]
-    return ArraySource(X, weight), kept
+        X, weight, known = X[kept], weight[kept], None if known is None else known[kept]
+    return ArraySource(X, weight, known), kept
+
+
+def check_labels(labels: Any, n_rows: int, n_components: int) -> np.ndarray:
+    """Known components, (n,) intp, -1 where unknown."""
+    allowed = f"integers from 0 to {n_components - 1}, or -1 (or NaN) where it is unknown"
+    if isinstance(labels, np.ma.MaskedArray):
+        labels = labels.tolist()  # None where masked
+    array = np.asarray(labels, dtype=object if isinstance(labels, list | tuple) else None)
+    if array.shape != (n_rows,):
+        raise ValueError(f"labels must have shape {(n_rows,)}, one for each row of X, but has shape {array.shape}")
+    values = array
+    if array.dtype.kind not in "iuf":
+        values = np.array([_label(value, n_components) for value in array.tolist()])
+    unknown = np.isnan(values)
+    good = unknown | ((values >= -1) & (values < n_components) & (values == np.floor(values)))
+    if not good.all():
+        row = int(good.argmin())
+        raise ValueError(f"labels must be {allowed}, but labels[{row}] is {array.tolist()[row]!r}")
+    return np.where(unknown, -1, values).astype(np.intp)
+
+
+def _label(value: Any, n_components: int) -> float:
+    """A label of any type as a number: NaN if unknown, infinite if not allowed."""
+    if (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and -1 <= value < n_components
+    ):
+        return float(value)
+    return np.nan if is_missing(value) else np.inf
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN, NaT or NA."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA, of which nothing is true or false
+        return True
 
 
 def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: bool) -> BlockSource:

@@ -32,10 +32,13 @@ class Rows:
         The rows; NaN is a missing value.
     weight : ndarray of shape (n,), same dtype, contiguous
         Sample weights, not negative.
+    labels : ndarray of shape (n,), intp, or None
+        Known components, -1 where unknown; None if none is known.
     """
 
     X: np.ndarray
     weight: np.ndarray
+    labels: np.ndarray | None = None
 
     @property
     def has_missing(self) -> bool:
@@ -87,11 +90,11 @@ class Rows:
         return self._parts[key]
 
     def take(self, index: np.ndarray) -> Rows:
-        return Rows(self.X[index], self.weight[index])
+        return Rows(self.X[index], self.weight[index], None if self.labels is None else self.labels[index])
 
     def reweighted(self, weight: np.ndarray) -> Rows:
         """The same rows with other weights, (n,)."""
-        return Rows(self.X, np.ascontiguousarray(weight, dtype=self.X.dtype))
+        return Rows(self.X, np.ascontiguousarray(weight, dtype=self.X.dtype), self.labels)
 
     def __len__(self) -> int:
         return len(self.X)
@@ -100,24 +103,35 @@ class Rows:
 def joined(chunks: Iterable[Rows]) -> Rows:
     """Chunks one after the other, as one."""
     pieces = list(chunks)
-    return Rows(np.concatenate([piece.X for piece in pieces]), np.concatenate([piece.weight for piece in pieces]))
+    if len(pieces) == 1:
+        return pieces[0]
+    labels = [piece.labels for piece in pieces if piece.labels is not None]  # of all chunks of a source, or of none
+    return Rows(
+        np.concatenate([piece.X for piece in pieces]),
+        np.concatenate([piece.weight for piece in pieces]),
+        np.concatenate(labels) if labels else None,
+    )
 
 
-def split(X: np.ndarray, weight: np.ndarray | None) -> Iterator[Rows]:
+def split(X: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None = None) -> Iterator[Rows]:
     """Views of at most `CHUNK_ROWS` rows; without weights all chunks share one array of ones."""
     ones = np.ones(min(len(X), CHUNK_ROWS), dtype=X.dtype)
     for start in range(0, len(X), CHUNK_ROWS):
-        piece = X[start : start + CHUNK_ROWS]
-        yield Rows(piece, ones[: len(piece)] if weight is None else weight[start : start + CHUNK_ROWS])
+        here = slice(start, start + CHUNK_ROWS)
+        piece = X[here]
+        yield Rows(
+            piece, ones[: len(piece)] if weight is None else weight[here], None if labels is None else labels[here]
+        )
 
 
 class ArraySource:
     """Chunks of an array in memory or of a memory map: views, made once."""
 
-    def __init__(self, X: np.ndarray, weight: np.ndarray | None) -> None:
+    def __init__(self, X: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None = None) -> None:
         self.dtype = X.dtype
         self.n_features = X.shape[1]
-        self._chunks = list(split(X, weight))
+        self.has_labels = labels is not None
+        self._chunks = list(split(X, weight, labels))
 
     def __iter__(self) -> Iterator[Rows]:
         return iter(self._chunks)
@@ -128,6 +142,8 @@ class BlockSource:
 
     `read` makes a table of a block, `split` makes chunks of a table and its weights.
     """
+
+    has_labels = False
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ def distinct_rows(z: np.ndarray, weight: np.ndarray, k: int, rng: np.random.Gene
         others = weight * (z != rows[index]).any(axis=1)
         weight = others if others.any() else weight
     return rows
+
+
+def names_of_parts(labels: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
+    """For each of k parts the component (k,) that most of its rows are known to be; -1 in `known` is unknown."""
+    agreement = np.zeros((k, k))
+    is_known = known >= 0
+    np.add.at(agreement, (labels[is_known], known[is_known]), 1)
+    names: np.ndarray = linear_sum_assignment(-agreement)[1]
+    return names
 
 
 def draw_units(chunks: Iterable[U], weight: float, n: int, rng: np.random.Generator) -> list[U]:

@@ -100,11 +100,11 @@ def check_em_model(
     >>> from emkit.datasets import load_old_faithful
     >>> from emkit.families.covariance import COVARIANCES
     >>> from emkit.families.gaussian import GaussianFamily
-    >>> from emkit.gaussian_mixture import GaussianMixtureModel
+    >>> from emkit.mixture import MixtureModel
     >>> from emkit.testing import check_em_model
     >>> X = load_old_faithful().data
     >>> family = GaussianFamily(COVARIANCES["full"], 2, X.std(axis=0), 1e-6, X.dtype)
-    >>> check_em_model(GaussianMixtureModel(family), X)
+    >>> check_em_model(MixtureModel(family), X)
     """
     rng = np.random.default_rng(random_state)
     rows = _as_units(X, sample_weight)

@@ -12,7 +12,7 @@ from emkit.chunks import Rows
 from emkit.engine import Stats
 from emkit.families.covariance import COVARIANCES
 from emkit.families.gaussian import GaussianFamily
-from emkit.gaussian_mixture import GaussianMixtureModel, GaussianMixtureParams
+from emkit.mixture import MixtureModel, MixtureParams
 from emkit.testing import check_em_model
 
 
@@ -25,7 +25,7 @@ def clusters(seed=0, n=60, d=2, k=2, dtype=np.float64, missing=0.0):
     return np.where(gone, np.nan, X).astype(dtype)
 
 
-def mixture(X, covariance_type="full", k=2, hard=False, fixed=(), cls=GaussianMixtureModel):
+def mixture(X, covariance_type="full", k=2, hard=False, fixed=(), cls=MixtureModel):
     scale = np.nanstd(X.astype(np.float64), axis=0)
     return cls(GaussianFamily(COVARIANCES[covariance_type], k, scale, 1e-6, X.dtype), hard, frozenset(fixed))
 
@@ -35,10 +35,10 @@ def reversal(model):
     covariance = model.family.covariance
 
     def reverse(params):
-        covariances = params.gaussians.covariances
+        covariances = params.components.covariances
         covariances = covariances if covariance.shared else covariances[::-1].copy()
-        return GaussianMixtureParams(
-            params.weights[::-1].copy(), model.family.params(params.gaussians.means[::-1].copy(), covariances)
+        return MixtureParams(
+            params.weights[::-1].copy(), model.family.params(params.components.means[::-1].copy(), covariances)
         )
 
     return reverse
@@ -83,7 +83,7 @@ def test_recovery_of_a_gaussian_mixture():
 
 def true_params(model):
     means = np.array([[0.0, 0.0], [3.0, 3.0]])
-    return GaussianMixtureParams(np.array([0.5, 0.5]), model.family.params(means, np.tile(np.eye(2), (2, 1, 1))))
+    return MixtureParams(np.array([0.5, 0.5]), model.family.params(means, np.tile(np.eye(2), (2, 1, 1))))
 
 
 def simulated(n):

@@ -83,12 +83,35 @@ class Family(ABC):
     @abstractmethod
     def n_features(self) -> int: ...
 
+    @property
+    def n_parts(self) -> int:
+        """Components that a start divides the rows among."""
+        return self.n_components
+
+    def spread(self, resp: np.ndarray) -> np.ndarray:
+        """Responsibilities of parts (n, n_parts) as those of components (n, k)."""
+        return resp
+
     def check_rows(self, X: np.ndarray) -> None:  # noqa: B027  # a family of all numbers need not say so
         """ValueError for a value that the family does not know, naming value, row and column."""
 
     @abstractmethod
     def log_density(self, params: Any, rows: Rows) -> np.ndarray:
         """log p(x; k) of what is observed of each row, (n, k) float64."""
+
+    def e_step(
+        self, params: Any, log_weights: np.ndarray, rows: Rows, hard: bool
+    ) -> tuple[float, np.ndarray, tuple[Any, ...]]:
+        """Objective, weight of the rows in each component (k,) and moments of a chunk, for weights exp(log_weights).
+
+        A row whose component is known has the density of that component alone. `hard` gives each row to its most
+        probable component; the objective is then the classification likelihood.
+        """
+        log_joint = only_known(self.log_density(params, rows) + log_weights, rows.labels)
+        log_likelihood, resp = most_probable(log_joint) if hard else posterior(log_joint)
+        resp *= rows.weight[:, None]
+        objective = float(rows.weight.astype(np.float64) @ log_likelihood)
+        return objective, resp.sum(axis=0, dtype=np.float64), self.moments(params, rows, resp)
 
     @abstractmethod
     def moments(self, params: Any, rows: Rows, resp: np.ndarray) -> tuple[Any, ...]:
@@ -117,6 +140,18 @@ class Family(ABC):
     @abstractmethod
     def from_parts(self, parts: dict[str, Any]) -> Any:
         """Parameters of all parts; floors and priors are not applied."""
+
+    def floored(self, params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+        """The parameters, raised to the floors that the M-step respects; what is fixed stays."""
+        return params
+
+    def signature(self, params: Any) -> np.ndarray:
+        """What tells components apart, (k, m), in units in which a difference of 0.02 is small."""
+        arrays = [a for part in self.parts(params).values() for a in (part if isinstance(part, list) else [part])]
+        own = [a.reshape(self.n_components, -1) for a in arrays if a.ndim and len(a) == self.n_components]
+        columns = np.concatenate([np.empty((self.n_components, 0)), *own], axis=1)
+        units: np.ndarray = columns / (np.abs(columns).max(axis=0, initial=0.0) + np.finfo(float).tiny)
+        return units
 
     def check_part(self, name: str, value: Any) -> Any:
         """A part that a user gave as ``<name>_init``; ValueError if its shape or a value is wrong."""
@@ -164,6 +199,11 @@ class Family(ABC):
 
     # Acceleration: both, or neither.
 
+    @property
+    def has_vector(self) -> bool:
+        """Whether there is an unconstrained vector of the parameters."""
+        return type(self).to_vector is not Family.to_vector
+
     def to_vector(self, params: Any, fixed: frozenset[str] = frozenset()) -> np.ndarray | None:
         """Unconstrained and free of units, (p,); None if the family has no such form."""
         return None
@@ -188,3 +228,19 @@ def posterior(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     log_likelihood, resp = np.empty(len(log_joint), log_joint.dtype), np.empty_like(log_joint)
     kernels.softmax(log_joint, log_likelihood, resp)
     return log_likelihood, resp
+
+
+def most_probable(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The largest of each row, (n,), and responsibilities (n, k) that are 1 for it."""
+    best = log_joint.argmax(axis=1)
+    resp = np.zeros_like(log_joint)
+    resp[np.arange(len(best)), best] = 1
+    return log_joint[np.arange(len(best)), best], resp
+
+
+def only_known(log_joint: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """Log densities (n, k) with -inf for the components that known labels (n,) rule out; -1 is unknown."""
+    if labels is None:
+        return log_joint
+    ruled_out = (labels >= 0)[:, None] & (labels[:, None] != np.arange(log_joint.shape[1]))
+    return np.where(ruled_out, -np.inf, log_joint)

@@ -104,11 +104,12 @@ class GaussianFamily(Family):
             out[gaps.place] = np.maximum(partial, -LARGEST_SQUARE[self.dtype.type])
         return out
 
-    def e_step(self, params: GaussianParams, log_weights: np.ndarray, rows: Rows, hard: bool) -> tuple[float, Moments]:
-        """Objective and moments of one chunk, for mixing weights exp(log_weights); O(n k d^2), O(n k d) if diagonal.
-
-        `hard` gives each row to its most probable component; the objective is then the classification likelihood.
-        """
+    def e_step(
+        self, params: GaussianParams, log_weights: np.ndarray, rows: Rows, hard: bool
+    ) -> tuple[float, np.ndarray, tuple[Any, ...]]:
+        """As of any family, in one pass of a kernel where no component is known; O(n k d^2), O(n k d) if diagonal."""
+        if rows.labels is not None:
+            return super().e_step(params, log_weights, rows, hard)
         moments = self.no_moments()
         objective = self.covariance.e_step(
             rows.complete_part, *self._kernel_params(params, log_weights + params.log_norms), hard, *moments
@@ -120,7 +121,7 @@ class GaussianFamily(Family):
                 X, starts, observed, rows.gaps.weight, means, covariances, log_weights, hard, *moments[:2], scatters
             )
             self.covariance.add_matrices(scatters, moments.scatter)
-        return objective, moments
+        return objective, moments.counts, moments
 
     def moments(self, params: GaussianParams, rows: Rows, resp: np.ndarray) -> Moments:
         """Moments of a chunk under given responsibilities (n, k), sample weights included."""
@@ -195,6 +196,20 @@ class GaussianFamily(Family):
         means, covariances = (np.asarray(parts[name], dtype=np.float64) for name in self.names)
         return self.params(means, covariances, floor=0.0)
 
+    def from_factors(self, means: np.ndarray, covariances: np.ndarray, published: np.ndarray) -> GaussianParams:
+        """Parameters from fitted attributes; what densities need is taken from `precisions_cholesky_` alone."""
+        k, d = means.shape
+        factors = self.covariance.kernel_factors(published, k, d).astype(np.float64)
+        log_norms = np.broadcast_to(self.covariance.log_det_factors(factors) - 0.5 * d * LOG_2PI, k)
+        return GaussianParams(means.astype(np.float64), covariances.astype(np.float64), factors, log_norms, np.empty(0))
+
+    def floored(self, params: GaussianParams, fixed: frozenset[str] = frozenset()) -> GaussianParams:
+        return params if "covariances" in fixed else self.params(params.means, params.covariances)
+
+    def signature(self, params: GaussianParams) -> np.ndarray:
+        """Means in standard deviations of the features, and the log of a width."""
+        return np.column_stack([params.means / self.scale, params.log_norms / self.n_features])
+
     def check_part(self, name: str, value: Any) -> np.ndarray:
         k, d = self.n_components, self.n_features
         if name == "means":
@@ -268,7 +283,10 @@ class GaussianFamily(Family):
             means, vector = vector[: means.size].reshape(means.shape) * self.scale, vector[means.size :]
         if "covariances" in fixed:
             return params._replace(means=self._rounded(means))
-        return self.params(means, self.covariance.from_vector(vector, self.n_components, self.scale))
+        moved = self.params(means, self.covariance.from_vector(vector, self.n_components, self.scale))
+        if not all(np.isfinite(part).all() for part in moved):
+            raise UnusableStartError("parameters have become infinite")
+        return moved
 
     def _kernel_params(
         self, params: GaussianParams, constants: np.ndarray

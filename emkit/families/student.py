@@ -180,6 +180,12 @@ class StudentFamily(Family):
         degrees = np.asarray(parts["degrees_of_freedom"], np.float64)
         return StudentParams(self.gaussian.from_parts(_without_degrees(parts)), degrees)
 
+    def floored(self, params: StudentParams, fixed: frozenset[str] = frozenset()) -> StudentParams:
+        return params._replace(gaussian=self.gaussian.floored(params.gaussian, fixed))
+
+    def signature(self, params: StudentParams) -> np.ndarray:
+        return self.gaussian.signature(params.gaussian)
+
     def check_part(self, name: str, value: Any) -> Any:
         if name not in self.names:
             return super().check_part(name, value)

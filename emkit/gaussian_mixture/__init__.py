@@ -1,6 +1,5 @@
-"""Gaussian mixtures: `model.py` is the algorithm, `estimator.py` its scikit-learn face."""
+"""The Gaussian mixture: `fitting.py` goes from rows to a mixture, `estimator.py` is its scikit-learn face."""
 
 from .estimator import EMGaussianMixture
-from .model import GaussianMixtureModel, GaussianMixtureParams, GaussianMixtureStats
 
-__all__ = ["EMGaussianMixture", "GaussianMixtureModel", "GaussianMixtureParams", "GaussianMixtureStats"]
+__all__ = ["EMGaussianMixture"]

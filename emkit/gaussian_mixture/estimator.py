@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
-
 from .._compat import with_callbacks
-from .._estimator import EMEstimator
-from .._validation import as_source, check_sample_weight
-from ..families.base import posterior
+from .._validation import as_source
+from ..mixture.base import MixtureEstimator
 from .fitting import fit_batch, fit_online, fitted_model
 
 
-class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, EMEstimator):
+class EMGaussianMixture(MixtureEstimator):
     """Gaussian mixture fitted by EM, with sample weights, missing values and data larger than memory.
 
     The density of a row is :math:`p(x) = \\sum_k \\pi_k N(x; \\mu_k, \\Sigma_k)`. EM maximises the weighted
@@ -58,6 +52,8 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         ``fixed=("weights",)`` and equal `weights_init` this is k-means.
     fixed : tuple of {"weights", "means", "covariances"}, default=()
         Parameters that are held at their start.
+    noise : bool, default=False
+        Add noise that is uniform over the range of the data, for rows that belong to no component ([3]_).
     accelerate : {"auto", "squarem", "anderson", False}, default="auto"
         Extrapolation of the steps, each kept only if the objective rises; False is textbook EM. "auto" is Anderson's
         for soft and none for hard assignment.
@@ -73,7 +69,11 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights.
+        Mixing weights; with noise they sum to ``1 - noise_weight_``.
+    noise_weight_ : float
+        Share of noise, with ``noise=True``.
+    noise_range_ : ndarray of shape (2, n_features)
+        Least and largest value of each feature in the fit, between which noise lies, with ``noise=True``.
     means_ : ndarray of shape (n_components, n_features)
         Means.
     covariances_ : ndarray
@@ -120,6 +120,8 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
     .. [1] Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from incomplete data via the EM
        algorithm. JRSS B 39(1), 1-38.
     .. [2] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Equations (3.3) to (3.6).
+    .. [3] Banfield, J. D. and Raftery, A. E. (1993). Model-based Gaussian and non-Gaussian clustering. Biometrics
+       49(3), 803-821. Section 4.
 
     Examples
     --------
@@ -133,7 +135,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
     array([0, 1])
     """
 
-    __metadata_request__fit = MappingProxyType({"sample_weight": True})
+    __metadata_request__fit = MappingProxyType({"sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
 
@@ -152,6 +154,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         precisions_init=None,
         assignment="soft",
         fixed=(),
+        noise=False,
         accelerate="auto",
         random_state=None,
         n_jobs=None,
@@ -170,6 +173,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         self.precisions_init = precisions_init
         self.assignment = assignment
         self.fixed = fixed
+        self.noise = noise
         self.accelerate = accelerate
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -177,7 +181,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X, y=None, *, sample_weight=None):
+    def fit(self, X, y=None, *, sample_weight=None, labels=None):
         """Fit the mixture to rows.
 
         Parameters
@@ -189,6 +193,8 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             A row of weight w counts as w rows.
+        labels : array-like of shape (n_samples,) or None, default=None
+            Known components, 0 to K - 1; -1 or NaN where not known. If all are known this is discriminant analysis.
 
         Returns
         -------
@@ -207,7 +213,7 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         DegenerateSolutionWarning
             If a component collapsed onto a few rows, or is wider than its rows because of `reg_covar`.
         """
-        return self._fit_copy(fit_batch, X, sample_weight=sample_weight)
+        return self._fit_copy(fit_batch, X, sample_weight=sample_weight, labels=labels)
 
     @with_callbacks
     def partial_fit(self, X, y=None, *, sample_weight=None):
@@ -231,142 +237,13 @@ class EMGaussianMixture(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densi
         """
         return self._fit_copy(fit_online, X, sample_weight=sample_weight)
 
-    def fit_predict(self, X, y=None, *, sample_weight=None):
-        """Fit the mixture and give each row's most probable component; the same as ``fit(X).predict(X)``.
+    def _read(self, X):
+        return as_source(self, X, reset=False)[0]
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; see `fit`.
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            A row of weight w counts as w rows.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,), int
-        """
-        return self.fit(X, sample_weight=sample_weight).predict(X)
-
-    def _log_joint(self, X):
-        """log weight_k + log N(x; k) chunk by chunk."""
-        check_is_fitted(self)
-        source, _ = as_source(self, X, reset=False)
-        model, params = fitted_model(self, source.dtype)
-        for rows in source:
-            yield model.log_joint(params, rows)
-
-    def score_samples(self, X):
-        """Log-likelihood of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; see `fit`.
-
-        Returns
-        -------
-        log_likelihood : ndarray of shape (n_samples,), dtype of X
-            Natural log of the density of what is observed of each row; 0 where nothing is.
-        """
-        return np.concatenate([posterior(log_joint)[0] for log_joint in self._log_joint(X)])
-
-    def score(self, X, y=None, *, sample_weight=None):
-        """Mean log-likelihood of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; see `fit`.
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the mean.
-
-        Returns
-        -------
-        log_likelihood : float
-            Natural log, per unit of weight.
-        """
-        scores = self.score_samples(X)
-        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-        return float(np.average(scores.astype(np.float64), weights=weight))
-
-    def predict_proba(self, X):
-        """Probability of each component for each row (the responsibilities).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; see `fit`.
-
-        Returns
-        -------
-        resp : ndarray of shape (n_samples, n_components), dtype of X
-            Rows sum to one. A row without an observed value has the mixing weights.
-        """
-        return np.concatenate([posterior(log_joint)[1] for log_joint in self._log_joint(X)])
-
-    def predict(self, X):
-        """Most probable component of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; see `fit`.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,), int
-        """
-        return np.concatenate([log_joint.argmax(axis=1) for log_joint in self._log_joint(X)])
-
-    def transform(self, X):
-        """Probability of each component as features, for a later step of a pipeline; the same as `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; see `fit`.
-
-        Returns
-        -------
-        resp : ndarray or frame of shape (n_samples, n_components)
-        """
-        return self.predict_proba(X)
-
-    def sample(self, n_samples=1):
-        """Draw rows from the fitted mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features), dtype of the fit
-            Rows, in the order of their components.
-        y : ndarray of shape (n_samples,), int
-            The component of each row.
-        """
-        check_is_fitted(self)
-        if not isinstance(n_samples, (int, np.integer)) or isinstance(n_samples, bool) or n_samples < 1:
-            raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; it must be an integer >= 1")
-        rng = check_random_state(self.random_state)
-        model, params = fitted_model(self, self.means_.dtype)
-        weights = params.weights / params.weights.sum()
-        y = np.repeat(np.arange(len(weights)), rng.multinomial(n_samples, weights))
-        X = model.family.sample(params.gaussians, y, rng)
-        return X.astype(self.means_.dtype), y
-
-    @property
-    def _n_features_out(self):
-        return len(self.weights_)
+    def _fitted(self, dtype):
+        return fitted_model(self, dtype)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

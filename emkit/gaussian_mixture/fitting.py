@@ -12,16 +12,26 @@ from ..chunks import Source
 from ..description import Description, describe
 from ..engine import Earlier
 from ..executors import Serial
+from ..families.base import Family
 from ..families.covariance import COVARIANCES, Covariance
 from ..families.gaussian import GaussianFamily, check_range
+from ..mixture.model import MixtureModel, MixtureParams
+from ..mixture.noise import (
+    WithNoise,
+    fitted_weights,
+    noise_attributes,
+    range_of,
+    with_noise_of,
+    without_noise,
+)
+from ..mixture.problem import GivenStart, MixtureProblem
+from ..mixture.starts import METHODS
 from ..online import OnlineState, online_step
-from .model import PARAMETERS, GaussianMixtureModel, GaussianMixtureParams
-from .problem import GivenStart, MixtureProblem, rebuild
-from .starts import METHODS
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
 
+PARAMETERS = ("weights", "means", "covariances")
 OTHER_METHODS = ("k-means++", "random_from_data", "kmeans")
 
 
@@ -32,16 +42,20 @@ class Online(NamedTuple):
     description: Description
 
 
-def fit_batch(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any) -> None:
+def fit_batch(
+    estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, sample_weight: Any, labels: Any = None
+) -> None:
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
-    source, kept = as_source(estimator, X, sample_weight, reset=True)
+    source, kept = as_source(estimator, X, sample_weight, labels, reset=True)
     description = _checked(describe(source, source.n_features), estimator.n_components, source.dtype)
-    model = make_model(estimator, description, source.dtype)
+    model = make_model(estimator, description, source.dtype, range_of(source) if estimator.noise else None)
     given = given_start(estimator, description, kept)
     rng = estimator._random_generator()
     methods, n_starts = _strategy(estimator, given)
     problem = MixtureProblem(model, source, given, description, methods, rng)
+    if problem.shows_all_components:
+        n_starts = 1
     start, earlier = _only_start(owner, problem, n_starts, rng)
     search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
     best = search.best.result
@@ -68,7 +82,7 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     source, _ = as_source(estimator, X, sample_weight, reset=False)
     description = describe(source, source.n_features, online.description)
     check_range(description, dtype)
-    model = make_model(estimator, description, dtype)
+    model = make_model(estimator, description, dtype, getattr(owner, "noise_range_", None))
     stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, dtype))
     state = online_step(model, online.state, stats)
     estimator._online = Online(state, description)
@@ -88,6 +102,7 @@ def check_params(estimator: EMGaussianMixture) -> None:
     check_choice("covariance_type", estimator.covariance_type, tuple(COVARIANCES))
     check_number("reg_covar", estimator.reg_covar, 0)
     check_choice("assignment", estimator.assignment, ("soft", "hard"))
+    check_choice("noise", estimator.noise, (True, False))
     if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
         check_choice("init_params", estimator.init_params, METHODS)
     if not isinstance(estimator.fixed, tuple | list | set | frozenset) or any(
@@ -96,11 +111,15 @@ def check_params(estimator: EMGaussianMixture) -> None:
         raise ValueError(f"fixed must be a tuple of names among {PARAMETERS}, but got {estimator.fixed!r}")
 
 
-def make_model(estimator: EMGaussianMixture, description: Description, dtype: np.dtype) -> GaussianMixtureModel:
-    family = GaussianFamily(
+def make_model(
+    estimator: EMGaussianMixture, description: Description, dtype: np.dtype, noise_range: np.ndarray | None
+) -> MixtureModel:
+    family: Family = GaussianFamily(
         COVARIANCES[estimator.covariance_type], estimator.n_components, description.scale, estimator.reg_covar, dtype
     )
-    return GaussianMixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
+    if estimator.noise:
+        family = WithNoise.over(family, noise_range, description.scale)
+    return MixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
 
 
 def _checked(description: Description, n_components: int, dtype: np.dtype) -> Description:
@@ -119,18 +138,18 @@ def given_start(estimator: EMGaussianMixture, description: Description, kept: np
     """Check what the user gave of a start; `kept` are the indices of the rows that have weight."""
     k, d = estimator.n_components, len(description.mean)
     covariance = COVARIANCES[estimator.covariance_type]
-    weights = means = covariances = resp = None
+    parts: dict[str, np.ndarray] = {}
     if estimator.weights_init is not None:
-        weights = _given_weights(estimator.weights_init, k)
+        parts["weights"] = _given_weights(estimator.weights_init, k)
     if estimator.means_init is not None:
-        means = check_array("means_init", estimator.means_init, (k, d), "means")
+        parts["means"] = check_array("means_init", estimator.means_init, (k, d), "means")
     if estimator.precisions_init is not None:
         label = f"{covariance.name} precision"
         precisions = check_array("precisions_init", estimator.precisions_init, covariance.shape(k, d), label)
-        covariances = covariance.from_precisions(precisions, k, d)
-    if not isinstance(estimator.init_params, str):
-        resp = _given_responsibilities(estimator.init_params, description.n_rows, k, kept)
-    return GivenStart(weights, means, covariances, resp)
+        parts["covariances"] = covariance.from_precisions(precisions, k, d)
+    if isinstance(estimator.init_params, str):
+        return GivenStart(parts)
+    return GivenStart(parts, _given_responsibilities(estimator.init_params, description.n_rows, k, kept))
 
 
 def _given_weights(value: Any, k: int) -> np.ndarray:
@@ -174,18 +193,20 @@ def _strategy(estimator: EMGaussianMixture, given: GivenStart) -> tuple[tuple[st
 
 def _only_start(
     owner: EMGaussianMixture, problem: MixtureProblem, n_starts: int | None, rng: np.random.Generator
-) -> tuple[GaussianMixtureParams | None, Earlier | None]:
+) -> tuple[MixtureParams | None, Earlier | None]:
     """The start where there is only one, and where the previous fit ended if that is continued."""
     if not owner.warm_start or not hasattr(owner, "_earlier"):
         return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
     check_continues(owner, "warm_start=True", problem.model.family.n_features)
-    parts = (owner.weights_, owner.means_, owner.covariances_)
-    return problem.complete(*(part.astype(np.float64) for part in parts)), owner._earlier
+    parts = {name: getattr(owner, f"{name}_").astype(np.float64) for name in ("means", "covariances")}
+    return problem.complete({"weights": fitted_weights(owner), **parts}), owner._earlier
 
 
 def check_continues(estimator: EMGaussianMixture, what: str, n_features: int) -> None:
     """ValueError if `what` would continue a fit of another size or type."""
     fitted = (*estimator.means_.shape, estimator._fitted_type)
+    if hasattr(estimator, "noise_weight_") != estimator.noise:
+        raise ValueError(f"{what} continues a fit with noise={not estimator.noise}, but now noise={estimator.noise}")
     if fitted != (estimator.n_components, n_features, estimator.covariance_type):
         raise ValueError(
             f"{what} continues a fit with n_components={fitted[0]}, {fitted[1]} features and "
@@ -194,30 +215,39 @@ def check_continues(estimator: EMGaussianMixture, what: str, n_features: int) ->
         )
 
 
-def published(model: GaussianMixtureModel, params: GaussianMixtureParams) -> dict[str, np.ndarray]:
+def published(model: MixtureModel, params: MixtureParams) -> dict[str, np.ndarray]:
     """Fitted attributes that hold parameters, in the dtype of the data."""
-    means, covariances, factors = params.gaussians[:3]
-    covariance, dtype = model.family.covariance, model.family.dtype
+    family = _gaussians(model.family)
+    means, covariances, factors = params.components[:3]
+    k = family.n_components
     attributes = {
-        "weights_": params.weights,
+        "weights_": params.weights[:k],
         "means_": means,
         "covariances_": covariances,
-        "precisions_": covariance.precisions(factors),
-        "precisions_cholesky_": covariance.published_factors(factors),
+        "precisions_": family.covariance.precisions(factors),
+        "precisions_cholesky_": family.covariance.published_factors(factors),
+        **noise_attributes(model.family, params),
     }
-    return {name: np.asarray(value).astype(dtype) for name, value in attributes.items()}
+    return {name: np.asarray(value).astype(family.dtype) for name, value in attributes.items()}
+
+
+def _gaussians(family: Family) -> GaussianFamily:
+    """Those among the components, without noise."""
+    found = without_noise(family)
+    assert isinstance(found, GaussianFamily)
+    return found
 
 
 def _publish(
     estimator: EMGaussianMixture,
-    model: GaussianMixtureModel,
-    params: GaussianMixtureParams,
+    model: MixtureModel,
+    params: MixtureParams,
     objective: float,
     weight: float,
 ) -> None:
     for name, value in published(model, params).items():
         setattr(estimator, name, value)
-    estimator._fitted_type = model.family.covariance.name
+    estimator._fitted_type = _gaussians(model.family).covariance.name
     estimator.objective_ = float(objective)
     estimator.lower_bound_ = float(objective) / weight
 
@@ -227,10 +257,10 @@ def fitted_covariance(estimator: EMGaussianMixture) -> Covariance:
     return COVARIANCES[getattr(estimator, "_fitted_type", estimator.covariance_type)]
 
 
-def fitted_model(estimator: EMGaussianMixture, dtype: np.dtype) -> tuple[GaussianMixtureModel, GaussianMixtureParams]:
+def fitted_model(estimator: EMGaussianMixture, dtype: np.dtype) -> tuple[MixtureModel, MixtureParams]:
     """The model and parameters of a fitted estimator, for rows of a dtype."""
     k, d = estimator.means_.shape
     family = GaussianFamily(fitted_covariance(estimator), k, np.ones(d), estimator.reg_covar, dtype)
-    model = GaussianMixtureModel(family, estimator.assignment == "hard")
-    factors = estimator.precisions_cholesky_
-    return model, rebuild(model, estimator.weights_, estimator.means_, estimator.covariances_, factors)
+    components = family.from_factors(estimator.means_, estimator.covariances_, estimator.precisions_cholesky_)
+    model = MixtureModel(with_noise_of(estimator, family), estimator.assignment == "hard")
+    return model, MixtureParams(fitted_weights(estimator), components)

@@ -161,11 +161,7 @@ def make_model(estimator: EMHiddenMarkov, family: Family) -> HiddenMarkovModel:
         frozenset(estimator.fixed) & frozenset(PARAMETERS),
     )
     fixed = frozenset(estimator.fixed) - frozenset(PARAMETERS)
-    return HiddenMarkovModel(family, chain, fixed, can_accelerate=has_vector(family))
-
-
-def has_vector(family: Family) -> bool:
-    return type(family).to_vector is not Family.to_vector
+    return HiddenMarkovModel(family, chain, fixed, can_accelerate=family.has_vector)
 
 
 def _given_chain(estimator: EMHiddenMarkov) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -294,7 +290,7 @@ def fitted_model(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMa
     family = _family_of(kind, k, options, parts)
     ones = np.ones((k, k))
     rules = Chain(estimator.start, ones[0], ones, startprob > 0, transmat > 0)
-    model = HiddenMarkovModel(family, rules, can_accelerate=has_vector(family))
+    model = HiddenMarkovModel(family, rules, can_accelerate=family.has_vector)
     return model, HiddenMarkovParams(startprob, transmat, family.from_parts(parts))
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from .._validation import _read, check_sample_weight
+from .._validation import _read, check_labels, check_sample_weight, is_missing
 from ..chunks import Rows
 from .sequences import Sequences, known
 
@@ -51,7 +51,7 @@ def read(
     data, codes, ids = _read_rows(estimator, X, sequence_id, lengths, reset)
     order, starts = _group(codes, len(ids))
     weight = check_sample_weight(sample_weight, len(data), np.dtype(np.float64))
-    states = None if labels is None else _check_labels(labels, len(data), estimator.n_components)
+    states = None if labels is None else check_labels(labels, len(data), estimator.n_components)
     kept = None
     if weight is not None:
         stays = _sequence_weights(_grouped(weight, order), starts, ids) > 0
@@ -283,8 +283,8 @@ def _number(name: str, values: list[Hashable], rows: np.ndarray) -> tuple[np.nda
     except TypeError as error:
         row = next(i for i, value in enumerate(values) if not _is_hashable(value))
         raise ValueError(f"{name} is {values[row]!r} in row {rows[row]}, but an id must be hashable") from error
-    if any(map(_is_missing, number)):
-        row = next(i for i, value in enumerate(values) if _is_missing(value))
+    if any(map(is_missing, number)):
+        row = next(i for i, value in enumerate(values) if is_missing(value))
         raise ValueError(f"{name} is {values[row]!r} in row {rows[row]}, but each row needs an id")
     return codes, list(number)
 
@@ -295,13 +295,6 @@ def _is_hashable(value: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _is_missing(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas.NA, of which nothing is true or false
-        return True
 
 
 def _group(codes: np.ndarray, n_sequences: int) -> tuple[np.ndarray | None, np.ndarray]:
@@ -328,33 +321,3 @@ def _sequence_weights(weight: np.ndarray, starts: np.ndarray, ids: list[Hashable
             f"but sequence {ids[place]!r} has weights {first[place]} and {weight[row]}"
         )
     return first
-
-
-def _check_labels(labels: Any, n_rows: int, n_components: int) -> np.ndarray:
-    """Known states, (n,) intp, -1 where unknown."""
-    allowed = f"integers from 0 to {n_components - 1}, or -1 (or NaN) where the state is unknown"
-    if isinstance(labels, np.ma.MaskedArray):
-        labels = labels.tolist()  # None where masked
-    array = np.asarray(labels, dtype=object if isinstance(labels, list | tuple) else None)
-    if array.shape != (n_rows,):
-        raise ValueError(f"labels must have shape {(n_rows,)}, one for each row of X, but has shape {array.shape}")
-    values = array
-    if array.dtype.kind not in "iuf":
-        values = np.array([_label(value, n_components) for value in array.tolist()])
-    unknown = np.isnan(values)
-    good = unknown | ((values >= -1) & (values < n_components) & (values == np.floor(values)))
-    if not good.all():
-        row = int(good.argmin())
-        raise ValueError(f"labels must be {allowed}, but labels[{row}] is {array.tolist()[row]!r}")
-    return np.where(unknown, -1, values).astype(np.intp)
-
-
-def _label(value: Any, n_components: int) -> float:
-    """A label of any type as a number: NaN if unknown, infinite if not allowed."""
-    if (
-        isinstance(value, int | float | np.integer | np.floating)
-        and not isinstance(value, bool)
-        and -1 <= value < n_components
-    ):
-        return float(value)
-    return np.nan if _is_missing(value) else np.inf

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ..chunks import joined as joined_rows
-from ..seeding import partition, squared_distances
+from ..seeding import names_of_parts, partition, squared_distances
 from .chain import shares_of
 from .sequences import Sequences
 
@@ -112,7 +111,7 @@ class Starts:
         known = self._data.labels
         if known is None:
             return labels
-        return np.where(known >= 0, known, _renamed(labels, known, self._model.family.n_components))
+        return np.where(known >= 0, known, names_of_parts(labels, known, self._model.family.n_components)[labels])
 
     def _segments(self, rng: np.random.Generator) -> np.ndarray:
         """Stretches of random length, so that each state has several, in a random order of states."""
@@ -135,16 +134,6 @@ class Starts:
         resp = SURE * np.eye(k)[labels] + (1 - SURE) / k
         known = self._data.labels
         return resp if known is None else np.where((known >= 0)[:, None], known[:, None] == np.arange(k), resp)
-
-
-def _renamed(labels: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
-    """Parts by the names of the states that most of their known rows have."""
-    agreement = np.zeros((k, k))
-    is_known = known >= 0
-    np.add.at(agreement, (labels[is_known], known[is_known]), 1)
-    _, names = linear_sum_assignment(-agreement)
-    renamed: np.ndarray = names[labels]
-    return renamed
 
 
 def _evened(counts: np.ndarray, allowed: np.ndarray) -> np.ndarray:

@@ -1,0 +1,147 @@
+"""A mixture and its data, as `emkit.restarts` sees them: where starts come from and what a flaw is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from ..chunks import ArraySource, Source, joined
+from ..engine import EMResult
+from ..executors import Executor
+from ..seeding import draw_units
+from .model import MixtureModel, MixtureParams, MixtureStats
+from .starts import ALL_ROWS, Starts, sample_size
+
+SAME = 0.02  # share of the rows, or unit of the family's signature
+Result = EMResult[MixtureParams, MixtureStats]
+
+
+@dataclass(frozen=True)
+class GivenStart:
+    """What the user gave of a start.
+
+    Attributes
+    ----------
+    parts : dict
+        "weights" and parameters of the family by name.
+    responsibilities : ndarray of shape (n, k) or None
+        Of the rows with weight, in their order.
+    """
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    responsibilities: np.ndarray | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Nothing is left to chance, so one start is enough."""
+        return "means" in self.parts or self.responsibilities is not None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of the data: rows, and their total weight."""
+
+    n_rows: int
+    weight: float
+
+
+class MixtureProblem:
+    """See :class:`emkit.restarts.Problem`. Start i is drawn by method i, and again from the first after the last."""
+
+    def __init__(
+        self,
+        model: MixtureModel,
+        source: Source,
+        given: GivenStart,
+        size: Any,
+        methods: tuple[str, ...],
+        rng: np.random.Generator,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self._given = given
+        self._size = size  # has n_rows and weight, as a Size or a Description
+        self._methods = methods
+        self._rng = rng.spawn(1)[0]
+
+    @property
+    def _takes_all_rows(self) -> bool:
+        """Where they are few, or where the components of some are known, which may be few."""
+        return self.source.has_labels or self._size.n_rows < ALL_ROWS
+
+    @cached_property
+    def _starts(self) -> Starts:
+        family, chunks = self.model.family, self.source
+        if self._takes_all_rows:
+            return Starts(self.model, joined(chunks))
+        n = sample_size(family.n_components, family.n_features)
+        return Starts(self.model, joined(draw_units(chunks, self._size.weight, n, self._rng)))
+
+    @cached_property
+    def sample(self) -> Source:
+        if self._takes_all_rows:
+            return self.source
+        return ArraySource(self._starts.rows.X, self._starts.rows.weight)
+
+    @property
+    def shows_all_components(self) -> bool:
+        """Whether there are rows that are known to be of each component."""
+        labels = self._starts.rows.labels if self.source.has_labels else None
+        return labels is not None and len(np.unique(labels[labels >= 0])) == self.model.family.n_parts
+
+    def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
+        given = self._given.parts
+        names = {"weights", *self.model.family.names}
+        return self.complete({**(self.parts(self._drawn(number, rng)) if names - set(given) else {}), **given})
+
+    def _drawn(self, number: int, rng: np.random.Generator) -> MixtureParams:
+        given = self._given
+        if "means" in given.parts:
+            return self._starts.around(given.parts["means"])
+        if given.responsibilities is not None:
+            return self._starts.from_responsibilities(joined(self.source), given.responsibilities)
+        if self.shows_all_components:
+            return self._starts.from_labels()
+        return self._starts.draw(self._methods[number % len(self._methods)], rng)
+
+    def parts(self, params: MixtureParams) -> dict[str, Any]:
+        return {"weights": params.weights, **self.model.family.parts(params.components)}
+
+    def complete(self, parts: dict[str, Any]) -> MixtureParams:
+        """Parameters of all parts, raised to the floors (unless they are held fixed)."""
+        family = self.model.family
+        return MixtureParams(parts["weights"], family.floored(family.from_parts(parts), self.model.fixed))
+
+    def carry_over(self, params: MixtureParams, rng: np.random.Generator, executor: Executor) -> MixtureParams:
+        return params
+
+    def flaw(self, result: Result) -> str:
+        stats = result.stats
+        return self.model.family.flaw(result.params.components, stats.counts, stats.weight, self.model.fixed)
+
+    def is_same(self, params: MixtureParams, other: MixtureParams) -> bool:
+        """Each component has a counterpart of about the same law and weight."""
+        one, two = (self.model.family.signature(p.components) for p in (params, other))
+        distances = cdist(one, two, "chebyshev")
+        match = distances.argmin(axis=1)
+        if len(set(match)) < len(match):
+            return False
+        return bool(distances.min(axis=1).max() < SAME and np.abs(params.weights - other.weights[match]).max() < SAME)
+
+    def repair(self, result: Result, rng: np.random.Generator) -> MixtureParams | None:
+        """Collapsed components moved to random rows, with an even weight."""
+        family, (weights, components), stats = self.model.family, result.params, result.stats
+        if self.model.fixed & set(family.names):
+            return None  # nothing that new seeds would mend, or the user's own choice
+        rows = self._starts.random_rows(family.n_components, rng)
+        reseeded = family.reseed(components, stats.counts, stats.weight, rows)
+        if reseeded is None:
+            return None
+        components, which = reseeded
+        if "weights" not in self.model.fixed:
+            weights = np.where(which, 1 / len(weights), weights)
+        return MixtureParams(weights / weights.sum(), components)
