@@ -5,6 +5,7 @@ from .engine import ObjectiveFellWarning
 from .gaussian_mixture import EMGaussianMixture
 from .hidden_markov import EMHiddenMarkov
 from .imputer import EMImputer
+from .mixture import EMMixture
 from .mixture_of_experts import EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
 from .pooling import PooledEstimate, pool
 from .topic_model import EMTopicModel
@@ -14,6 +15,7 @@ __all__ = [
     "EMGaussianMixture",
     "EMHiddenMarkov",
     "EMImputer",
+    "EMMixture",
     "EMMixtureOfExpertsClassifier",
     "EMMixtureOfExpertsRegressor",
     "EMTopicModel",

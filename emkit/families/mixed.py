@@ -34,17 +34,20 @@ class ByColumn:
         Name of the family of each column.
     classes : mapping of str to class
         Families by name.
+    argument : str
+        Name of the estimator's argument that says the kinds.
     """
 
     kinds: tuple[str, ...]
     classes: Mapping[str, type[Family]]
+    argument: str = "emission"
 
     def __post_init__(self) -> None:
         """ValueError if two kinds have a parameter of the same name, since both could not be published."""
         for one, two in combinations(self._columns, 2):
             for name in (name for name in self.classes[one].names if name in self.classes[two].names):
                 raise ValueError(
-                    f"emission has columns of the kinds {one!r} and {two!r}, but both publish {name}_; "
+                    f"{self.argument} has columns of the kinds {one!r} and {two!r}, but both publish {name}_; "
                     "use one of the two kinds for all these columns"
                 )
 
@@ -62,7 +65,9 @@ class ByColumn:
         self, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None
     ) -> MixedFamily:
         if X.shape[1] != len(self.kinds):
-            raise ValueError(f"emission names {len(self.kinds)} kinds of columns, but X has {X.shape[1]} columns")
+            raise ValueError(
+                f"{self.argument} names {len(self.kinds)} kinds of columns, but X has {X.shape[1]} columns"
+            )
 
         by_kind = []
         for kind, columns in self._columns.items():

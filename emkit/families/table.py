@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from .base import Family
+import numpy as np
+
+from .base import Family, Options
 from .counts import BernoulliFamily, PoissonFamily
-from .discrete import CategoricalFamily
+from .discrete import CategoricalFamily, UnknownValueError
 from .gaussian import GaussianFamily
 from .mixed import ByColumn
 from .mixture import MixtureFamily
@@ -22,19 +25,54 @@ FAMILIES: dict[str, type[Family]] = {
 }
 
 
-def family_class(emission: Any) -> type[Family] | ByColumn:
-    """What makes the families that `emission` says: it has `for_data`, `for_parts` and `names`.
+COUNTED = ("categorical", "poisson", "bernoulli")
 
-    `emission` is a name in :data:`FAMILIES`, a list of these with one for each column, or a class of the user's own;
-    anything else is a ValueError.
+
+def family_class(kind: Any, argument: str = "emission") -> type[Family] | ByColumn:
+    """What makes the families that `kind` says: it has `for_data`, `for_parts` and `names`.
+
+    `kind` is a name in :data:`FAMILIES`, a list of these with one for each column, or a class of the user's own;
+    anything else is a ValueError, which names the argument of the estimator.
     """
-    if isinstance(emission, str) and emission in FAMILIES:
-        return FAMILIES[emission]
-    if isinstance(emission, list | tuple) and emission and all(isinstance(k, str) and k in FAMILIES for k in emission):
-        return ByColumn(tuple(emission), FAMILIES)
-    if isinstance(emission, type) and all(hasattr(emission, name) for name in ("for_data", "for_parts", "names")):
-        return emission
+    if isinstance(kind, str) and kind in FAMILIES:
+        return FAMILIES[kind]
+    if isinstance(kind, list | tuple) and kind and all(isinstance(name, str) and name in FAMILIES for name in kind):
+        return ByColumn(tuple(kind), FAMILIES, argument)
+    if isinstance(kind, type) and all(hasattr(kind, name) for name in ("for_data", "for_parts", "names")):
+        return kind
     raise ValueError(
-        f"emission must be one of {list(FAMILIES)}, a list of these with one for each column, or a subclass of Family, "
-        f"but got {emission!r}"
+        f"{argument} must be one of {list(FAMILIES)}, a list of these with one for each column, or a subclass of "
+        f"Family, but got {kind!r}"
     )
+
+
+def takes_only(kind: Any, names: Collection[str]) -> bool:
+    """Whether all columns are of these families; False for what is no family."""
+    kinds = kind if isinstance(kind, list | tuple) else [kind]
+    return len(kinds) > 0 and all(isinstance(name, str) and name in names for name in kinds)
+
+
+def family_of_rows(
+    kind: Any,
+    argument: str,
+    n_components: int,
+    options: Options,
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    kept: np.ndarray | None,
+) -> Family:
+    """The family for training rows; `kept` says where they stood in what the user passed, None if all are left."""
+    if takes_only(kind, COUNTED) and (X < 0).any():
+        row, column = np.argwhere(X < 0)[0]
+        raise ValueError(  # in words that scikit-learn looks for
+            f"Negative values in data: X[{_passed(row, kept)}, {column}] is {X[row, column]:.15g}, "
+            f"but {argument}={kind!r} takes 0, 1, 2, ... (or NaN where missing)"
+        )
+    try:
+        return family_class(kind, argument).for_data(n_components, options, X, weight)
+    except UnknownValueError as error:
+        raise UnknownValueError(error.value, _passed(error.row, kept), error.column, error.allowed) from None
+
+
+def _passed(row: int, kept: np.ndarray | None) -> int:
+    return row if kept is None else int(kept[row])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._validation import as_source, check_array, check_choice, check_n_init, check_number
+from .._validation import as_source, check_array, check_choice, check_number
 from ..chunks import Source
 from ..description import Description, describe
 from ..engine import Earlier
@@ -15,6 +15,7 @@ from ..executors import Serial
 from ..families.base import Family
 from ..families.covariance import COVARIANCES, Covariance
 from ..families.gaussian import GaussianFamily, check_range
+from ..mixture.given import GivenStart, check_rows, check_start, given_responsibilities, given_weights, strategy
 from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.noise import (
     WithNoise,
@@ -24,15 +25,13 @@ from ..mixture.noise import (
     with_noise_of,
     without_noise,
 )
-from ..mixture.problem import GivenStart, MixtureProblem
-from ..mixture.starts import METHODS
+from ..mixture.problem import MixtureProblem
 from ..online import OnlineState, online_step
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
 
 PARAMETERS = ("weights", "means", "covariances")
-OTHER_METHODS = ("k-means++", "random_from_data", "kmeans")
 
 
 class Online(NamedTuple):
@@ -48,11 +47,13 @@ def fit_batch(
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
     source, kept = as_source(estimator, X, sample_weight, labels, reset=True)
-    description = _checked(describe(source, source.n_features), estimator.n_components, source.dtype)
+    description = describe(source, source.n_features)
+    check_rows(description.n_rows, description.unobserved, estimator.n_components)
+    check_range(description, source.dtype)
     model = make_model(estimator, description, source.dtype, range_of(source) if estimator.noise else None)
     given = given_start(estimator, description, kept)
     rng = estimator._random_generator()
-    methods, n_starts = _strategy(estimator, given)
+    methods, n_starts = strategy(estimator, given, GaussianFamily.names)
     problem = MixtureProblem(model, source, given, description, methods, rng)
     if problem.shows_all_components:
         n_starts = 1
@@ -103,12 +104,7 @@ def check_params(estimator: EMGaussianMixture) -> None:
     check_number("reg_covar", estimator.reg_covar, 0)
     check_choice("assignment", estimator.assignment, ("soft", "hard"))
     check_choice("noise", estimator.noise, (True, False))
-    if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
-        check_choice("init_params", estimator.init_params, METHODS)
-    if not isinstance(estimator.fixed, tuple | list | set | frozenset) or any(
-        name not in PARAMETERS for name in estimator.fixed
-    ):
-        raise ValueError(f"fixed must be a tuple of names among {PARAMETERS}, but got {estimator.fixed!r}")
+    check_start(estimator, PARAMETERS)
 
 
 def make_model(
@@ -122,25 +118,13 @@ def make_model(
     return MixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
 
 
-def _checked(description: Description, n_components: int, dtype: np.dtype) -> Description:
-    if description.unobserved:
-        raise ValueError(f"X has no observed value in column(s) {description.unobserved}; drop these columns")
-    if description.n_rows < max(n_components, 2):
-        raise ValueError(
-            f"Expected n_samples >= n_components but got n_components = {n_components}, "
-            f"n_samples = {description.n_rows} (rows of positive weight; at least 2 are required)"
-        )
-    check_range(description, dtype)
-    return description
-
-
 def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:
     """Check what the user gave of a start; `kept` are the indices of the rows that have weight."""
     k, d = estimator.n_components, len(description.mean)
     covariance = COVARIANCES[estimator.covariance_type]
     parts: dict[str, np.ndarray] = {}
     if estimator.weights_init is not None:
-        parts["weights"] = _given_weights(estimator.weights_init, k)
+        parts["weights"] = given_weights(estimator.weights_init, k)
     if estimator.means_init is not None:
         parts["means"] = check_array("means_init", estimator.means_init, (k, d), "means")
     if estimator.precisions_init is not None:
@@ -149,46 +133,7 @@ def given_start(estimator: EMGaussianMixture, description: Description, kept: np
         parts["covariances"] = covariance.from_precisions(precisions, k, d)
     if isinstance(estimator.init_params, str):
         return GivenStart(parts)
-    return GivenStart(parts, _given_responsibilities(estimator.init_params, description.n_rows, k, kept))
-
-
-def _given_weights(value: Any, k: int) -> np.ndarray:
-    weights = check_array("weights_init", value, (k,), "weights")
-    if (weights < 0).any() or (weights > 1).any():
-        raise ValueError(
-            "weights_init: The parameter 'weights' should be in the range [0, 1], but got"
-            f" min value {weights.min():.5f}, max value {weights.max():.5f}"
-        )
-    if not np.isclose(weights.sum(), 1, atol=1e-6):
-        raise ValueError(
-            f"weights_init: The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
-        )
-    return weights / weights.sum()
-
-
-def _given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | None) -> np.ndarray:
-    """Responsibilities (n, k) of the rows with weight, from an array of them or of labels."""
-    array = np.asarray(value)
-    array = array if kept is None or len(array) == n_rows else array[kept[kept < len(array)]]
-    if array.ndim == 1 and len(array) == n_rows and np.isin(array, np.arange(k)).all():
-        return np.eye(k)[array.astype(np.intp)]
-    if array.shape == (n_rows, k) and array.dtype.kind in "fiub":
-        total = array.sum(axis=1, keepdims=True)
-        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
-            return array / total
-    raise ValueError(
-        f"init_params must be one of {list(METHODS)}, labels from 0 to {k - 1} of shape ({n_rows},), or "
-        f"responsibilities of shape ({n_rows}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
-    )
-
-
-def _strategy(estimator: EMGaussianMixture, given: GivenStart) -> tuple[tuple[str, ...], int | None]:
-    """Methods of the starts, and their number; None for a race of short ones."""
-    n_starts = check_n_init(estimator.n_init)
-    first = estimator.init_params if isinstance(estimator.init_params, str) else "kmeans"
-    if given.is_certain or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
-        return (first,), 1
-    return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
+    return GivenStart(parts, given_responsibilities(estimator.init_params, description.n_rows, k, kept))
 
 
 def _only_start(

@@ -14,8 +14,9 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from ..families.table import COUNTED, takes_only
 from . import decoding, errors
-from .fitting import COUNTED, by_chunk, chunk_rows, fit, fitted_model, takes_only
+from .fitting import by_chunk, chunk_rows, fit, fitted_model
 from .reading import as_sequences, check_ignored, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores

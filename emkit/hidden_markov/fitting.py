@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -13,8 +13,7 @@ from .._validation import check_array, check_choice, check_integer, check_n_init
 from ..engine import UnusableStartError
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
-from ..families.discrete import UnknownValueError
-from ..families.table import family_class
+from ..families.table import family_class, family_of_rows
 from ..kernels import _markov as kernels
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 CHUNK_ROWS = 10_000
-COUNTED = ("categorical", "poisson", "bernoulli")
 GIVEN = ("means", "covariances", "emissionprob", "rates", "weights", "degrees_of_freedom")
 
 
@@ -129,23 +127,8 @@ def options_of(estimator: EMHiddenMarkov) -> Options:
 
 
 def _family(estimator: EMHiddenMarkov, options: Options, table: Table) -> Family:
-    if takes_only(estimator.emission, COUNTED) and (table.X < 0).any():
-        row, column = np.argwhere(table.X < 0)[0]
-        raise ValueError(  # in words that scikit-learn looks for
-            f"Negative values in data: X[{_passed(row, table)}, {column}] is {table.X[row, column]:.15g}, "
-            f"but emission={estimator.emission!r} takes 0, 1, 2, ... (or NaN where missing)"
-        )
-    try:
-        weight = None if table.weight is None else to_row_order(table.weight, table)
-        return family_class(estimator.emission).for_data(estimator.n_components, options, table.X, weight)
-    except UnknownValueError as error:
-        raise UnknownValueError(error.value, _passed(error.row, table), error.column, error.allowed) from None
-
-
-def takes_only(emission: Any, kinds: Collection[str]) -> bool:
-    """Whether all columns are of these kinds; False for what is no emission."""
-    names = emission if isinstance(emission, list | tuple) else [emission]
-    return len(names) > 0 and all(isinstance(name, str) and name in kinds for name in names)
+    weight = None if table.weight is None else to_row_order(table.weight, table)
+    return family_of_rows(estimator.emission, "emission", estimator.n_components, options, table.X, weight, table.kept)
 
 
 def make_model(estimator: EMHiddenMarkov, family: Family) -> HiddenMarkovModel:

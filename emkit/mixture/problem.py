@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -13,6 +12,7 @@ from ..chunks import ArraySource, Source, joined
 from ..engine import EMResult
 from ..executors import Executor
 from ..seeding import draw_units
+from .given import GivenStart
 from .model import MixtureModel, MixtureParams, MixtureStats
 from .starts import ALL_ROWS, Starts, sample_size
 
@@ -20,33 +20,13 @@ SAME = 0.02  # share of the rows, or unit of the family's signature
 Result = EMResult[MixtureParams, MixtureStats]
 
 
-@dataclass(frozen=True)
-class GivenStart:
-    """What the user gave of a start.
-
-    Attributes
-    ----------
-    parts : dict
-        "weights" and parameters of the family by name.
-    responsibilities : ndarray of shape (n, k) or None
-        Of the rows with weight, in their order.
-    """
-
-    parts: dict[str, Any] = field(default_factory=dict)
-    responsibilities: np.ndarray | None = None
+class Size(Protocol):
+    """Of the data, as a `Description` has it: rows, and their total weight."""
 
     @property
-    def is_certain(self) -> bool:
-        """Nothing is left to chance, so one start is enough."""
-        return "means" in self.parts or self.responsibilities is not None
-
-
-@dataclass(frozen=True)
-class Size:
-    """Of the data: rows, and their total weight."""
-
-    n_rows: int
-    weight: float
+    def n_rows(self) -> int: ...
+    @property
+    def weight(self) -> float: ...
 
 
 class MixtureProblem:
@@ -57,14 +37,14 @@ class MixtureProblem:
         model: MixtureModel,
         source: Source,
         given: GivenStart,
-        size: Any,
+        size: Size,
         methods: tuple[str, ...],
         rng: np.random.Generator,
     ) -> None:
         self.model = model
         self.source = source
         self._given = given
-        self._size = size  # has n_rows and weight, as a Size or a Description
+        self._size = size
         self._methods = methods
         self._rng = rng.spawn(1)[0]
 

@@ -1,0 +1,166 @@
+"""What `fit` of EMMixture does, between raw input and fitted attributes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._validation import as_source, check_choice, check_number
+from ..chunks import ArraySource, Rows, joined
+from ..engine import Earlier
+from ..families.base import Family, Options
+from ..families.covariance import COVARIANCES
+from ..families.table import COUNTED, family_class, family_of_rows, takes_only
+from .given import GivenStart, check_rows, check_start, given_responsibilities, given_weights, strategy
+from .model import MixtureModel, MixtureParams
+from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
+from .problem import MixtureProblem
+
+if TYPE_CHECKING:
+    from .estimator import EMMixture
+
+
+class Size(NamedTuple):
+    n_rows: int
+    weight: float
+
+
+def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any, labels: Any) -> None:
+    """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
+    check_params(estimator)
+    source, kept = read(estimator, X, sample_weight, labels, reset=True)
+    rows = joined(source)
+    unobserved = np.flatnonzero(np.isnan(rows.X).all(axis=0)).tolist()
+    check_rows(len(rows), unobserved, estimator.n_components)
+    model = make_model(estimator, rows, kept)
+    given = given_start(estimator, model, len(rows), kept)
+    rng = estimator._random_generator()
+    methods, n_starts = strategy(estimator, given, model.family.names)
+    size = Size(len(rows), float(rows.weight.sum()))
+    problem = MixtureProblem(model, source, given, size, methods, rng)
+    if problem.shows_all_components:
+        n_starts = 1
+    start, earlier = _only_start(owner, problem, n_starts, rng)
+    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
+    for name, value in published(model, search.best.result.params).items():
+        setattr(estimator, name, value)
+    estimator._fitted_type = (estimator.family, options_of(estimator))
+    estimator._record(search, model)
+
+
+def read(
+    estimator: EMMixture, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
+) -> tuple[ArraySource, np.ndarray | None]:
+    """Rows in float64, and the indices of those with weight (None for all)."""
+    if callable(X):
+        raise ValueError("X must be an array or a frame; functions that return blocks are for EMGaussianMixture")
+    source, kept = as_source(estimator, X, sample_weight, labels, reset=reset)
+    if isinstance(source, ArraySource) and source.dtype == np.float64:
+        return source, kept
+    rows = joined(source)
+    return ArraySource(rows.X.astype(np.float64), rows.weight.astype(np.float64), rows.labels), kept
+
+
+def check_params(estimator: EMMixture) -> None:
+    """ValueError for a constructor argument that is out of range."""
+    estimator._check_shared_params()
+    check_choice("covariance_type", estimator.covariance_type, tuple(COVARIANCES))
+    check_number("reg_covar", estimator.reg_covar, 0)
+    check_choice("noise", estimator.noise, (True, False))
+    if estimator.noise and takes_only(estimator.family, COUNTED):
+        raise ValueError(f"noise=True is uniform over a range of numbers, which family={estimator.family!r} has not")
+    names = ("weights", *family_class(estimator.family, "family").names)
+    check_start(estimator, names)
+    given = estimator.parts_init
+    if given is not None and (not isinstance(given, dict) or any(name not in names for name in given)):
+        raise ValueError(f"parts_init must be None or a dict with keys among {names}, but got {given!r}")
+
+
+def options_of(estimator: EMMixture) -> Options:
+    return Options(
+        covariance_type=estimator.covariance_type,
+        reg_covar=estimator.reg_covar,
+        n_symbols=estimator.n_symbols,
+        emissionprob_prior=estimator.emissionprob_prior,
+    )
+
+
+def make_model(estimator: EMMixture, rows: Rows, kept: np.ndarray | None) -> MixtureModel:
+    family = family_of_rows(
+        estimator.family, "family", estimator.n_components, options_of(estimator), rows.X, rows.weight, kept
+    )
+    if estimator.noise:
+        family = _noisy(estimator, family, rows)
+    return MixtureModel(family, fixed=frozenset(estimator.fixed))
+
+
+def _noisy(estimator: EMMixture, family: Family, rows: Rows) -> WithNoise:
+    """Noise behind a family of numbers."""
+    lower, upper = range_of([rows])
+    flat = np.flatnonzero(upper <= lower)
+    if len(flat):
+        raise ValueError(f"noise=True needs columns that vary, but column(s) {flat.tolist()} of X have one value")
+    if not takes_only(estimator.family, ("gaussian", "student", "mixture")):
+        raise ValueError(f"noise=True is for families of numbers, but got family={estimator.family!r}")
+    return WithNoise(family, lower, upper)
+
+
+def given_start(estimator: EMMixture, model: MixtureModel, n_rows: int, kept: np.ndarray | None) -> GivenStart:
+    """What the user gave of a start, checked; `kept` are the indices of the rows that have weight."""
+    k = estimator.n_components
+    parts = {}
+    for name, value in (estimator.parts_init or {}).items():
+        parts[name] = (
+            given_weights(value, k, "parts_init['weights']") if name == "weights" else _checked(model, name, value)
+        )
+    if isinstance(estimator.init_params, str):
+        return GivenStart(parts)
+    return GivenStart(parts, given_responsibilities(estimator.init_params, n_rows, k, kept))
+
+
+def _checked(model: MixtureModel, name: str, value: Any) -> Any:
+    try:
+        return model.family.check_part(name, value)
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"{name}_init", f"parts_init[{name!r}]")) from None
+
+
+def _only_start(
+    owner: EMMixture, problem: MixtureProblem, n_starts: int | None, rng: np.random.Generator
+) -> tuple[MixtureParams | None, Earlier | None]:
+    """The start where there is only one, and where the previous fit ended if that is continued."""
+    if not owner.warm_start or not hasattr(owner, "_earlier"):
+        return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
+    now = (owner.n_components, problem.model.family.n_features, (owner.family, options_of(owner)), owner.noise)
+    then = (len(owner.weights_), owner.n_features_in_, owner._fitted_type, hasattr(owner, "noise_weight_"))
+    if now != then:
+        raise ValueError(
+            f"warm_start=True continues a fit with n_components={then[0]}, {then[1]} features, family={then[2][0]!r}, "
+            f"{then[2][1]} and noise={then[3]}, but now they are {now[0]}, {now[1]}, {now[2][0]!r}, {now[2][1]} "
+            f"and {now[3]}"
+        )
+    model, params = fitted_model(owner)
+    return problem.complete({"weights": params.weights, **model.family.parts(params.components)}), owner._earlier
+
+
+def published(model: MixtureModel, params: MixtureParams) -> dict[str, Any]:
+    """Fitted attributes that hold parameters."""
+    parts = model.family.parts(params.components)
+    k = without_noise(model.family).n_components
+    return {
+        "weights_": params.weights[:k],
+        **{f"{name}_": value for name, value in parts.items()},
+        **noise_attributes(model.family, params),
+    }
+
+
+def fitted_model(estimator: EMMixture) -> tuple[MixtureModel, MixtureParams]:
+    """The model and parameters of a fitted estimator; the settings are those of the fit."""
+    kind, options = estimator._fitted_type
+    made = family_class(kind, "family")
+    parts = {name: getattr(estimator, f"{name}_") for name in made.names}
+    family = made.for_parts(len(estimator.weights_), options, parts)
+    model = MixtureModel(with_noise_of(estimator, family), fixed=frozenset(estimator.fixed))
+    return model, MixtureParams(fitted_weights(estimator), model.family.from_parts(parts))

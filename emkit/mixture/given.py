@@ -1,0 +1,92 @@
+"""What a user may say of where a mixture starts: weights, responsibilities, labels, methods; checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._validation import check_array, check_choice, check_n_init
+from .starts import METHODS
+
+OTHER_METHODS = ("k-means++", "random_from_data", "kmeans")
+
+
+@dataclass(frozen=True)
+class GivenStart:
+    """What the user gave of a start.
+
+    Attributes
+    ----------
+    parts : dict
+        "weights" and parameters of the family by name.
+    responsibilities : ndarray of shape (n, k) or None
+        Of the rows with weight, in their order.
+    """
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    responsibilities: np.ndarray | None = None
+
+    def is_certain(self, names: tuple[str, ...]) -> bool:
+        """Nothing is left to chance, so one start is enough; names are those of the family's parameters."""
+        return "means" in self.parts or set(names) <= set(self.parts) or self.responsibilities is not None
+
+
+def given_weights(value: Any, k: int, name: str = "weights_init") -> np.ndarray:
+    weights = check_array(name, value, (k,), "weights")
+    if (weights < 0).any() or (weights > 1).any():
+        raise ValueError(
+            f"{name}: The parameter 'weights' should be in the range [0, 1], but got"
+            f" min value {weights.min():.5f}, max value {weights.max():.5f}"
+        )
+    if not np.isclose(weights.sum(), 1, atol=1e-6):
+        raise ValueError(
+            f"{name}: The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
+        )
+    return weights / weights.sum()
+
+
+def given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | None) -> np.ndarray:
+    """Responsibilities (n, k) of the rows with weight, from an array of them or of labels."""
+    array = np.asarray(value)
+    array = array if kept is None or len(array) == n_rows else array[kept[kept < len(array)]]
+    if array.ndim == 1 and len(array) == n_rows and np.isin(array, np.arange(k)).all():
+        return np.eye(k)[array.astype(np.intp)]
+    if array.shape == (n_rows, k) and array.dtype.kind in "fiub":
+        total = array.sum(axis=1, keepdims=True)
+        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
+            return array / total
+    raise ValueError(
+        f"init_params must be one of {list(METHODS)}, labels from 0 to {k - 1} of shape ({n_rows},), or "
+        f"responsibilities of shape ({n_rows}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+    )
+
+
+def strategy(estimator: Any, given: GivenStart, names: tuple[str, ...]) -> tuple[tuple[str, ...], int | None]:
+    """Methods of the starts, and their number; None for a race of short ones."""
+    n_starts = check_n_init(estimator.n_init)
+    first = estimator.init_params if isinstance(estimator.init_params, str) else "kmeans"
+    if given.is_certain(names) or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
+        return (first,), 1
+    return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
+
+
+def check_start(estimator: Any, names: tuple[str, ...]) -> None:
+    """ValueError for `init_params` or `fixed` that is none; names are those of the parameters."""
+    if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
+        check_choice("init_params", estimator.init_params, METHODS)
+    fixed = estimator.fixed
+    if not isinstance(fixed, tuple | list | set | frozenset) or any(name not in names for name in fixed):
+        raise ValueError(f"fixed must be a tuple of names among {names}, but got {fixed!r}")
+
+
+def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int = 2) -> None:
+    """ValueError for too few rows, or for columns without a value."""
+    if unobserved:
+        raise ValueError(f"X has no observed value in column(s) {unobserved}; drop these columns")
+    if n_rows < max(n_components, least):
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = {n_components}, "
+            f"n_samples = {n_rows} (rows of positive weight; at least {least} are required)"
+        )
