@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 from emkit import EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
 from emkit.datasets import load_ethanol, load_motorcycle
 from emkit.plot import ExpertsDisplay
+from emkit.plot._look import colour
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
@@ -60,7 +61,7 @@ class TestWhatIsDrawn:
         display.figure_.canvas.draw()
         points, *curves = display.ax_.collections
         assert_allclose(points.get_offsets(), np.column_stack([X["times"], Y]))
-        colours = np.array([mpl.colors.to_rgb(f"C{k}") for k in range(4)])
+        colours = np.array([mpl.colors.to_rgb(colour(k)) for k in range(4)])
         sure = display.responsibilities
         assert_allclose(points.get_facecolors()[:, :3], colours[sure.argmax(axis=1)])
         assert_array_equal(points.get_facecolors()[:, 3].argsort(), sure.max(axis=1).argsort())

@@ -3,6 +3,14 @@
 from .convergence import ConvergenceDisplay
 from .experts import ExpertsDisplay
 from .imputation import MissingnessDisplay, OverimputationDisplay
+from .mixture import MixtureDisplay
 from .topics import TopicDisplay
 
-__all__ = ["ConvergenceDisplay", "ExpertsDisplay", "MissingnessDisplay", "OverimputationDisplay", "TopicDisplay"]
+__all__ = [
+    "ConvergenceDisplay",
+    "ExpertsDisplay",
+    "MissingnessDisplay",
+    "MixtureDisplay",
+    "OverimputationDisplay",
+    "TopicDisplay",
+]

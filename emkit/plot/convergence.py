@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice
-from ._axes import one_axes
+from ._axes import bare, compact_legend, one_axes
+from ._look import COLOURS, MOST_LABELS, NEUTRAL, colour, line
 
 __all__ = ["ConvergenceDisplay"]
 
 KINDS = ("gain", "objective")
-MOST_LABELS = 10  # starts that the legend names
 
 
 class ConvergenceDisplay:
@@ -104,11 +104,14 @@ class ConvergenceDisplay:
     def _plot_starts(self, steps: np.ndarray) -> None:
         """The best start above all others, in the first colour."""
         best = steps["start"][np.nanargmax(steps["objective"])]
-        for number in np.unique(steps["start"]):
+        starts = np.unique(steps["start"])
+        n_other = 0
+        for number in starts:
             own = steps[steps["start"] == number]
-            look: dict[str, Any] = {"lw": 1, "alpha": 0.7, "color": f"C{1 + number % 9}"}
-            if number == best:
-                look = {"lw": 2, "color": "C0", "zorder": 3}
+            look: dict[str, Any] = {"lw": 2, "color": colour(0), "zorder": 3}
+            if number != best:
+                look = _look_of_others(n_other, len(starts))
+                n_other += 1
             self.ax_.plot(own["iteration"], self._height(own["objective"], steps), label=f"start {number}", **look)
 
     def _height(self, objective: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -120,9 +123,16 @@ class ConvergenceDisplay:
     def _label(self, n_starts: int) -> None:
         if self.kind == "gain":
             self.ax_.set_yscale("log")
-        label = "best objective minus objective (nats)" if self.kind == "gain" else "objective (nats)"
+        label = "short of the best (nats)" if self.kind == "gain" else "objective (nats)"
         self.ax_.set(xlabel="iteration", ylabel=label)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
-        self.ax_.spines[["top", "right"]].set_visible(False)
+        bare(self.ax_)
         if 1 < n_starts <= MOST_LABELS:
-            self.ax_.legend(fontsize="small")
+            compact_legend(self.ax_)
+
+
+def _look_of_others(place: int, n_starts: int) -> dict[str, Any]:
+    """Of a start that is not the best: a colour that is not the best one's, or grey where no legend names it."""
+    if n_starts > MOST_LABELS:
+        return {"lw": 0.8, "color": NEUTRAL}
+    return {"lw": 1.2, "color": colour(1 + place % (len(COLOURS) - 1)), "ls": line(1 + place)}

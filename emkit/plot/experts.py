@@ -10,7 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_integer
 from ..mixture_of_experts.reading import Extras
-from ._axes import one_axes
+from ._axes import bare, compact_legend, one_axes, panels_below
+from ._columns import place_of
+from ._look import MOST_LABELS, colour, faded, plain
 
 __all__ = ["ExpertsDisplay"]
 
@@ -18,7 +20,6 @@ GRID = 400  # places at which curves are drawn
 FAINT = 0.1  # opacity of a curve where the gate gives its expert nothing
 LEVELS = 20  # of opacity
 GATE_SHARE = 0.25  # of the height
-MOST_LABELS = 10  # experts that the legend names
 
 
 class ExpertsDisplay:
@@ -197,10 +198,10 @@ class ExpertsDisplay:
         self._plot_responses()
         limits = self._limits()
         self._plot_curves()
-        self.ax_.set(ylim=limits, ylabel=_plain(self.response_name))
-        self.ax_.spines[["top", "right"]].set_visible(False)
+        self.ax_.set(ylim=limits, ylabel=plain(self.response_name))
+        bare(self.ax_)
         if self.ax_.get_legend_handles_labels()[0]:
-            self.ax_.legend(fontsize="small")
+            compact_legend(self.ax_)
         self.ax_gate_ = self._plot_gate()
         return self
 
@@ -213,16 +214,10 @@ class ExpertsDisplay:
         self.ax_.plot(self.grid, mean, color="0.2", lw=1, ls="--", zorder=2.6, label="mean of the mixture")
 
     def _plot_responses(self) -> None:
-        from matplotlib.colors import to_rgba_array
-
         if not len(self.y):
             return
-        n_experts = self.shares.shape[1]
-        chosen = self.responsibilities.argmax(axis=1)
-        colours = to_rgba_array([_colour(k) for k in range(n_experts)])[chosen]
-        sure = self.responsibilities.max(axis=1)
-        least = 1 / n_experts if n_experts > 1 else 0.0
-        colours[:, 3] = 0.15 + 0.75 * (sure - least) / (1 - least)
+        chosen, sure = self.responsibilities.argmax(axis=1), self.responsibilities.max(axis=1)
+        colours = faded(chosen, sure, self.shares.shape[1])
         self.ax_.scatter(self.x, self.y, s=18, c=colours, linewidths=0, zorder=2)
 
     def _limits(self) -> tuple[float, float]:
@@ -244,41 +239,19 @@ class ExpertsDisplay:
             points = np.column_stack([self.grid, self.curves[:, k]])
             pieces = [points[start : stop + 1] for start, stop in zip(starts, [*starts[1:], len(points)], strict=True)]
             opacity = FAINT + (1 - FAINT) * level[starts] / LEVELS
-            colours = [(*to_rgb(_colour(k)), float(alpha)) for alpha in opacity]
+            colours = [(*to_rgb(colour(k)), float(alpha)) for alpha in opacity]
             self.ax_.add_collection(LineCollection(pieces, colors=colours, lw=2, zorder=3), autolim=False)
             if self.shares.shape[1] <= MOST_LABELS:
-                self.ax_.plot([], [], color=_colour(k), lw=2, label=f"expert {k}")
+                self.ax_.plot([], [], color=colour(k), lw=2, label=f"expert {k}")
 
     def _plot_gate(self) -> Any:
-        ax = _axes_below(self.ax_)
-        colours = [_colour(k) for k in range(self.shares.shape[1])]
+        _, ax = panels_below(self.ax_, (1 - GATE_SHARE, GATE_SHARE))
+        colours = [colour(k) for k in range(self.shares.shape[1])]
         ax.stackplot(self.grid, self.shares.T, colors=colours, alpha=0.6, linewidth=0.5, edgecolor="white")
-        ax.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="gate", xlabel=_plain(self.feature_name))
-        ax.spines[["top", "right"]].set_visible(False)
+        ax.set(ylim=(0, 1), yticks=[0, 0.5, 1], ylabel="gate", xlabel=plain(self.feature_name))
+        bare(ax)
         self.ax_.tick_params(labelbottom=False)
         return ax
-
-
-def _axes_below(ax: Any) -> Any:
-    """New axes with the same abscissa in the lower part of the place of `ax`, which shrinks to the upper."""
-    spec = ax.get_subplotspec()
-    if spec is None:  # axes of no grid
-        box = ax.get_position()
-        height = GATE_SHARE * box.height
-        ax.set_position((box.x0, box.y0 + 1.15 * height, box.width, box.height - 1.15 * height))
-        return ax.figure.add_axes((box.x0, box.y0, box.width, height), sharex=ax)
-    upper, lower = spec.subgridspec(2, 1, height_ratios=(1 - GATE_SHARE, GATE_SHARE), hspace=0.08)
-    ax.set_subplotspec(upper)
-    return ax.figure.add_subplot(lower, sharex=ax)
-
-
-def _colour(k: int) -> str:
-    return f"C{k % 10}"
-
-
-def _plain(name: str) -> str:
-    """A name without mathematics."""
-    return name.replace("$", r"\$")
 
 
 def _columns_of(X: Any) -> dict[Any, np.ndarray]:
@@ -297,12 +270,7 @@ def _name_of(feature: Any, names: list[Any], estimator: Any) -> Any:
         views = estimator._state.views
         chosen = (view.columns for view in (views.experts, views.gate))
         return names[next((int(places[0]) for places in chosen if places is not None and len(places)), 0)]
-    if feature in names:
-        return feature
-    is_number = isinstance(feature, int | np.integer) and not isinstance(feature, bool)
-    if not (is_number and -len(names) <= feature < len(names)):
-        raise ValueError(f"feature must be one of {names}, but got {feature!r}")
-    return names[feature]
+    return names[place_of("feature", feature, names)]
 
 
 def _as_numbers(name: Any, column: np.ndarray) -> np.ndarray:

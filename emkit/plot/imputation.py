@@ -18,13 +18,13 @@ from .._validation import check_integer
 from ..imputer.columns import is_nan
 from ..imputer.reading import column_place, read_further
 from ..imputer.tables import read_training
-from ._axes import one_axes
+from ._axes import bare, one_axes
+from ._look import plain, short
 
 __all__ = ["MissingnessDisplay", "OverimputationDisplay"]
 
 OBSERVED, MISSING = "#dfe6ee", "#2b4c7e"
 MOST_LINED = 60  # columns up to which cells are told apart by white lines
-WIDEST_LABEL = 20  # characters of a name below the map
 
 
 class MissingnessDisplay:
@@ -174,7 +174,7 @@ class MissingnessDisplay:
         self.ax_.set(xlim=(0, n_columns), ylim=(n_shown, 0), yticks=[])
         step = -(-n_columns // MOST_LINED)
         places = np.arange(0, n_columns, step)
-        labels = [_short(self.feature_names[place]) for place in places]
+        labels = [short(self.feature_names[place]) for place in places]
         look: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor", "parse_math": False}
         self.ax_.set_xticks(places + 0.5, labels, **look)
         self.ax_.set_ylabel("patterns")
@@ -344,12 +344,12 @@ class OverimputationDisplay:
         self._plot_intervals()
         self.ax_.scatter(self.observed, self.predicted, s=7, color="0.15", zorder=3, linewidths=0)
         self.ax_.axline((float(self.observed[0]), float(self.observed[0])), slope=1, color="0.5", lw=1, ls="--")
-        name = self.feature_name.replace("$", r"\$")
-        self.ax_.set(xlabel=f"{name}, observed", ylabel=f"{name}, foretold from the rest of the row")
+        name = plain(self.feature_name)
+        self.ax_.set(xlabel=f"{name}, observed", ylabel=f"{name}, foretold")
         title = f"{self.coverage_:.1%} of {len(self.observed):,} cells inside their {self.level:.0%} intervals"
         self.ax_.set_title(title, fontsize="medium")
         self.ax_.locator_params(nbins=7)
-        self.ax_.spines[["top", "right"]].set_visible(False)
+        bare(self.ax_)
         return self
 
     def _plot_intervals(self) -> None:
@@ -359,7 +359,7 @@ class OverimputationDisplay:
             return
         lines.set_array(self.missing_share)
         lines.set_clim(0, top)
-        self.figure_.colorbar(lines, ax=self.ax_, label="share missing in the rest of the row", format="{x:.0%}")
+        self.figure_.colorbar(lines, ax=self.ax_, label="rest of the row missing", format="{x:.0%}")
 
 
 def _check_imputer(imputer: Any) -> None:
@@ -417,7 +417,3 @@ def _hide_in_array(table: np.ndarray, place: int, marker: Any) -> np.ndarray:
 def _filled_column(imputer: Any, filled: Any, place: int) -> np.ndarray:
     """One column of the training table, by its number there, in what `transform` gave; float64."""
     return np.asarray(_safe_indexing(filled, int(imputer._columns_out()[:place].sum()), axis=1), dtype=np.float64)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= WIDEST_LABEL else name[: WIDEST_LABEL - 1] + "…"

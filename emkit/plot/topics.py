@@ -10,6 +10,8 @@ from sklearn.manifold import smacof
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_integer
+from ._axes import bare
+from ._look import colour
 
 __all__ = ["TopicDisplay"]
 
@@ -135,12 +137,12 @@ class TopicDisplay:
             raise ValueError(f"ax must be an array of {n_topics} axes, one for each topic, but has {len(axes)}")
         for topic, ax in enumerate(axes):
             terms = self._top(topic, self.n_words)[::-1]
-            ax.barh(range(len(terms)), self.topic_word[topic, terms], color=f"C{topic % 10}")
+            ax.barh(range(len(terms)), self.topic_word[topic, terms], color=colour(topic))
             ax.set_yticks(range(len(terms)), [str(self.feature_names[term]) for term in terms], parse_math=False)
             ax.set_title(f"topic {topic}: {self.topic_weights[topic]:.1%}", fontsize="medium")
             ax.tick_params(axis="x", labelsize="small")
             ax.locator_params(axis="x", nbins=3)
-            ax.spines[["top", "right"]].set_visible(False)
+            bare(ax)
         return axes
 
     def _plot_map(self, ax: Any) -> Any:
@@ -152,7 +154,7 @@ class TopicDisplay:
             raise ValueError(f"ax must be one Axes for kind='map', but has {np.size(ax)}")
         places = _plane(self.topic_word)
         areas = LARGEST_DISC * self.topic_weights / self.topic_weights.max()
-        ax.scatter(*places.T, s=areas, c=[f"C{topic % 10}" for topic in range(len(places))], alpha=0.45)
+        ax.scatter(*places.T, s=areas, c=[colour(topic) for topic in range(len(places))], alpha=0.45)
         for topic, place in enumerate(places):
             words = "\n".join(str(self.feature_names[term]) for term in self._top(topic, min(self.n_words, 3)))
             ax.annotate(f"{topic}\n{words}", place, ha="center", va="center", fontsize="small", parse_math=False)
