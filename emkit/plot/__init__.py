@@ -4,6 +4,7 @@ from .convergence import ConvergenceDisplay
 from .experts import ExpertsDisplay
 from .imputation import MissingnessDisplay, OverimputationDisplay
 from .mixture import MixtureDisplay
+from .states import StateDisplay
 from .topics import TopicDisplay
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "MissingnessDisplay",
     "MixtureDisplay",
     "OverimputationDisplay",
+    "StateDisplay",
     "TopicDisplay",
 ]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+MOST_COLUMNS = 4  # that are drawn unless more are asked for
+
 
 def names_of(X: Any, estimator: Any) -> list[Any]:
     """Names of the columns of X, from itself or from the fit; "column 0" and so on where they have none."""

@@ -33,7 +33,7 @@ def draw_ellipses(ax: Any, components: Components, levels: Any) -> None:
 
 def draw_log_density(ax: Any, components: Components, levels: Any) -> None:
     """Log density of all components within the limits of the axes; `levels` are those of ellipses."""
-    x, y = np.linspace(*ax.get_xlim(), MESH), np.linspace(*ax.get_ylim(), MESH)
+    x, y = (np.linspace(low, high, MESH) for low, high in (ax.get_xlim(), ax.get_ylim()))
     mesh = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     density = components.joint_density(mesh).sum(axis=1).reshape(MESH, MESH)
     log_density = np.log(np.maximum(density, np.finfo(np.float64).tiny))

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._validation import _read, check_choice, check_integer, check_sample_weight
 from ._axes import axes_at, bare, compact_legend, one_axes, places_in
-from ._columns import names_of, places_of
+from ._columns import MOST_COLUMNS, names_of, places_of
 from ._components import Components, components_of
 from ._drawing import SUM, bin_edges, curve_places, draw_curves, draw_ellipses, draw_log_density
 from ._look import MOST_LABELS, NEUTRAL, badge, colour, faded, line, marker, plain, short
@@ -17,7 +17,6 @@ from ._look import MOST_LABELS, NEUTRAL, badge, colour, faded, line, marker, pla
 __all__ = ["MixtureDisplay"]
 
 KINDS = ("histogram", "ellipses", "density", "pairs")
-MOST_COLUMNS = 4  # of a matrix of pairs, unless more are asked for
 FURTHEST = 0.3  # of the range of the rows: how far beyond it ellipses may widen the picture
 
 
@@ -228,7 +227,7 @@ class MixtureDisplay:
         wide, high = box.width * figure.get_figwidth() / n, box.height * figure.get_figheight() / n
         places = places_in(ax, (1.0,) * n, (1.0,) * n, wspace=0.06, hspace=0.06)
         grid = np.full((n, n), None, dtype=object)
-        for i, j in ((i, j) for i in range(n) for j in range(i + 1)):
+        for i, j in ((row, column) for row in range(n) for column in range(row + 1)):
             panel = grid[i, j] = axes_at(figure, places[i][j])
             if i == j:
                 self._draw_curves(panel, i, number_size="x-small")
