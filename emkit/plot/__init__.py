@@ -4,10 +4,12 @@ from .convergence import ConvergenceDisplay
 from .experts import ExpertsDisplay
 from .imputation import MissingnessDisplay, OverimputationDisplay
 from .mixture import MixtureDisplay
+from .search import ComponentSearchDisplay
 from .states import StateDisplay
 from .topics import TopicDisplay
 
 __all__ = [
+    "ComponentSearchDisplay",
     "ConvergenceDisplay",
     "ExpertsDisplay",
     "MissingnessDisplay",
