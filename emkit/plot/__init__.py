@@ -2,8 +2,9 @@
 
 from .convergence import ConvergenceDisplay
 from .experts import ExpertsDisplay
-from .imputation import MissingnessDisplay, OverimputationDisplay
+from .imputation import MissingnessDisplay
 from .mixture import MixtureDisplay
+from .overimputation import OverimputationDisplay
 from .search import ComponentSearchDisplay
 from .states import StateDisplay
 from .topics import TopicDisplay

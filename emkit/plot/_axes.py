@@ -20,10 +20,7 @@ def one_axes(ax: Any, size: tuple[float, float]) -> Any:
 def panels_below(ax: Any, heights: Sequence[float]) -> list[Any]:
     """`ax` and new axes below it, of relative `heights`, all in its place and with its abscissa."""
     first, *others = (row[0] for row in places_in(ax, heights, (1.0,), hspace=0.08))
-    if hasattr(first, "get_gridspec"):
-        ax.set_subplotspec(first)
-    else:
-        ax.set_position(first)
+    move_to(ax, first)
     return [ax, *(axes_at(ax.figure, place, sharex=ax) for place in others)]
 
 
@@ -42,11 +39,25 @@ def places_in(ax: Any, heights: Sequence[float], widths: Sequence[float], **gaps
     return [[grid[i, j].get_position(ax.figure) for j in range(shape[1])] for i in range(shape[0])]
 
 
+def move_to(ax: Any, place: Any) -> None:
+    """To one of the places of `places_in`."""
+    if hasattr(place, "get_gridspec"):
+        ax.set_subplotspec(place)
+    else:
+        ax.set_position(place)
+
+
 def axes_at(figure: Any, place: Any, **options: Any) -> Any:
     """New axes at one of the places of `places_in`."""
     if hasattr(place, "get_gridspec"):
         return figure.add_subplot(place, **options)
     return figure.add_axes(place.bounds, **options)
+
+
+def inches_of(ax: Any) -> tuple[float, float]:
+    """Width and height, before a layout gives some of them to labels."""
+    box, figure = ax.get_position(), ax.figure
+    return box.width * figure.get_figwidth(), box.height * figure.get_figheight()
 
 
 def bare(ax: Any) -> None:

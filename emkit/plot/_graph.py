@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ._axes import inches_of
 from ._look import colour
 
 FEW, SOME = 5, 8  # states up to which faint arrows are drawn; up to which arrows have numbers
@@ -26,7 +27,7 @@ def draw_graph(ax: Any, startprob: np.ndarray, transmat: np.ndarray, durations: 
     room = (1 if n > 1 else 0) + radius + ROOM
     ax.set(xlim=(-room, room), ylim=(-room, room), aspect="equal")
     ax.set_axis_off()
-    points = _inches(ax) * 72 * radius / (2 * room)
+    points = min(inches_of(ax)) * 72 * radius / (2 * room)
     for j, k in zip(*np.nonzero(transmat >= (LEAST if n <= FEW else LEAST_OF_MANY)), strict=True):
         curve = _loop(places[j], radius) if j == k else _bow(places[j], places[k], radius)
         _draw_arrow(ax, curve, transmat[j, k], colour(j), min(points / LARGE_DISC, 1))
@@ -43,12 +44,6 @@ def _places(n: int) -> np.ndarray:
     first = np.pi if n == 2 else np.pi / 2
     angles = first - 2 * np.pi * np.arange(n) / n
     return np.column_stack([np.cos(angles), np.sin(angles)])
-
-
-def _inches(ax: Any) -> float:
-    """Side of the square that the axes leave."""
-    box, figure = ax.get_position(), ax.figure
-    return float(min(box.width * figure.get_figwidth(), box.height * figure.get_figheight()))
 
 
 def _bow(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import _read, check_choice, check_integer, check_sample_weight
-from ._axes import axes_at, bare, compact_legend, one_axes, places_in
+from ._axes import axes_at, bare, compact_legend, inches_of, one_axes, places_in
 from ._columns import MOST_COLUMNS, names_of, places_of
 from ._components import Components, components_of
 from ._drawing import SUM, bin_edges, curve_places, draw_curves, draw_ellipses, draw_log_density
@@ -223,12 +223,11 @@ class MixtureDisplay:
     def _plot_pairs(self, ax: Any) -> np.ndarray:
         n = self.rows.shape[1]
         ax.set_axis_off()
-        box, figure = ax.get_position(), self.figure_
-        wide, high = box.width * figure.get_figwidth() / n, box.height * figure.get_figheight() / n
+        wide, high = (inches / n for inches in inches_of(ax))
         places = places_in(ax, (1.0,) * n, (1.0,) * n, wspace=0.06, hspace=0.06)
         grid = np.full((n, n), None, dtype=object)
         for i, j in ((row, column) for row in range(n) for column in range(row + 1)):
-            panel = grid[i, j] = axes_at(figure, places[i][j])
+            panel = grid[i, j] = axes_at(self.figure_, places[i][j])
             if i == j:
                 self._draw_curves(panel, i, number_size="x-small")
                 panel.set_yticks([])

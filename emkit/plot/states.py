@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_integer
-from ._axes import bare, compact_legend, one_axes, panels_below
+from ._axes import bare, compact_legend, inches_of, one_axes, panels_below
 from ._columns import MOST_COLUMNS, names_of, places_of
 from ._graph import draw_graph
 from ._look import MOST_LABELS, colour, faded, marker, plain, short
@@ -205,7 +205,7 @@ class StateDisplay:
             raise ValueError("values must be given for kind='sequence', but are None")
         n_panels = self.values.shape[1]
         ax = one_axes(ax, (8, 1.4 + STRIP + 1.5 * n_panels))
-        room = ax.figure.get_figheight() * ax.get_position().height
+        wide, room = inches_of(ax)
         strip = min(STRIP / room, 0.3)
         *panels, self.ax_proba_ = panels_below(ax, [(1 - strip) / n_panels] * n_panels + [strip])
         self.ax_, self.axes_ = ax, np.array(panels, dtype=object)
@@ -216,7 +216,7 @@ class StateDisplay:
             panel.tick_params(labelbottom=False)
         n = len(self.startprob)
         if n <= MOST_LABELS:
-            n_columns = max(int(ax.figure.get_figwidth() * ax.get_position().width / LABEL), 1)
+            n_columns = max(int(wide / LABEL), 1)
             look = {"loc": "lower left", "bbox_to_anchor": (0, 1), "frameon": False, "borderaxespad": 0.2}
             handles = [ax.scatter([], [], marker=marker(k), color=colour(k), label=f"state {k}") for k in range(n)]
             compact_legend(ax, handles=handles, ncols=min(n_columns, n), columnspacing=1, handletextpad=0.2, **look)
@@ -228,8 +228,7 @@ class StateDisplay:
             ax.plot(self.time, values, color="0.8", lw=0.8, zorder=1)
         sure = self.proba[np.arange(len(self.states)), self.states]
         colours = faded(self.states, sure, len(self.startprob))
-        wide = ax.figure.get_figwidth() * ax.get_position().width
-        area = float(np.clip(AREA * wide / len(values), 3, 20))
+        area = float(np.clip(AREA * inches_of(ax)[0] / len(values), 3, 20))
         for k in np.unique(self.states[there]):
             own = there & (self.states == k)
             look = {"marker": marker(k), "s": area, "linewidths": 0, "zorder": 2}
@@ -268,8 +267,7 @@ class StateDisplay:
         if n > MOST_NUMBERS:
             ax.figure.colorbar(shades, ax=ax, label="probability")
             return
-        box, figure = ax.get_position(), ax.figure
-        cell = min(box.width * figure.get_figwidth(), box.height * figure.get_figheight()) / n
+        cell = min(inches_of(ax)) / n
         for (j, k), share in np.ndenumerate(self.transmat):
             ink = "white" if share > 0.55 else "0.15"
             look = {"ha": "center", "va": "center", "color": ink, "size": float(np.clip(24 * cell, 4, 11))}
