@@ -1,18 +1,16 @@
 """What the display of mixtures draws, and what it refuses."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad, trapezoid
-from scipy.stats import chi2, multivariate_t, norm
-from sklearn.base import BaseEstimator
+from scipy.stats import chi2, f, multivariate_t, norm, t
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture
 
-from emkit import EMGaussianMixture
+from emkit import EMGaussianMixture, EMMixture
 from emkit.datasets import load_old_faithful
 from emkit.plot import MixtureDisplay
 from emkit.plot._components import Components
@@ -23,6 +21,8 @@ mpl.use("Agg")
 
 FAITHFUL = load_old_faithful(as_frame=True).data
 IRIS = load_iris(as_frame=True).data
+SPRINKLED = np.vstack([FAITHFUL, np.random.default_rng(0).uniform([1, 40], [6, 100], (100, 2))])
+WITH_NOISE = EMGaussianMixture(2, noise=True, random_state=0).fit(SPRINKLED)
 TWO = EMGaussianMixture(2, random_state=0).fit(FAITHFUL)
 THREE = EMGaussianMixture(3, random_state=0).fit(IRIS)
 SHIFT = np.array([[0.0, 0.0], [4.0, -1.0]])
@@ -34,29 +34,6 @@ DENSE = {
     "spherical": lambda covariances, k: covariances[k] * np.eye(4),
     "EII": lambda covariances, k: covariances * np.eye(4),
 }
-
-
-class Noisy(BaseEstimator):
-    """Two spherical Gaussians in a square and uniform noise in it: the last weight and the last probability."""
-
-    covariance_type = "spherical"
-
-    def fit(self, X, y=None):
-        self.n_features_in_ = 2
-        self.weights_ = np.array([0.3, 0.5, 0.2])
-        self.means_ = np.array([[2.0, 2.0], [8.0, 8.0]])
-        self.covariances_ = np.array([0.5, 1.0])
-        return self
-
-    def predict_proba(self, X):
-        squares = ((X[:, None] - self.means_) ** 2).sum(axis=2)
-        density = np.exp(-squares / (2 * self.covariances_)) / (2 * np.pi * self.covariances_)
-        joint = np.column_stack([density, np.full(len(X), 0.01)]) * self.weights_
-        return joint / joint.sum(axis=1, keepdims=True)
-
-    def predict(self, X):
-        best = self.predict_proba(X).argmax(axis=1)
-        return np.where(best == 2, -1, best)
 
 
 def over_y(components, k, x):
@@ -178,18 +155,30 @@ class TestEllipses:
         assert len(display.ax_.patches) == 4
 
     def test_noise(self):
-        X = np.random.default_rng(0).uniform(0, 10, (200, 2))
-        model = Noisy().fit(X)
-        display = MixtureDisplay.from_estimator(model, X)
-        labels, proba = model.predict(X), model.predict_proba(X)
-        assert 50 < (labels < 0).sum() < 190
+        display = MixtureDisplay.from_estimator(WITH_NOISE, SPRINKLED)
+        labels, proba = WITH_NOISE.predict(SPRINKLED), WITH_NOISE.predict_proba(SPRINKLED)
+        assert 80 < (labels < 0).sum() < 120
         crosses = display.ax_.collections[0]
         assert mpl.colors.same_color(crosses.get_edgecolors()[0], "0.55")
-        assert_array_equal(crosses.get_offsets(), X[labels < 0])
-        assert_array_equal(display.weights, [0.3, 0.5])
+        assert_array_equal(crosses.get_offsets(), SPRINKLED[labels < 0])
         assert_allclose(display.certainty, np.where(labels < 0, 1, proba[:, :2].max(axis=1)))
-        labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-        assert labels == ["component 0: 30.0%", "component 1: 50.0%", "noise"]
+        said = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert said[:2] == [f"component {k}: {WITH_NOISE.weights_[k]:.1%}" for k in range(2)]
+        assert said[2] == f"noise: {WITH_NOISE.noise_weight_:.1%}"
+
+    def test_student_components(self):
+        mixture = EMMixture(2, family="student", random_state=0).fit(SPRINKLED)
+        display = MixtureDisplay.from_estimator(mixture, SPRINKLED, levels=[0.9])
+        for k, ellipse in enumerate(display.ax_.patches):
+            radius = 2 * f.ppf(0.9, 2, mixture.degrees_of_freedom_[k])
+            assert_allclose(ellipse_matrix(ellipse), radius * mixture.covariances_[k])
+        bars = MixtureDisplay.from_estimator(mixture, SPRINKLED, columns=0)
+        x, y = bars.ax_.lines[0].get_data()
+        expected = mixture.weights_ @ [
+            t.pdf(x, mixture.degrees_of_freedom_[k], mixture.means_[k, 0], mixture.covariances_[k, 0, 0] ** 0.5)
+            for k in range(2)
+        ]
+        assert_allclose(y, expected)
 
     def test_without_predict_the_most_probable_component(self):
         class Bare(EMGaussianMixture):
@@ -214,12 +203,12 @@ class TestHistogram:
         assert trapezoid(total.get_ydata(), x) == pytest.approx(1, abs=0.02)
         assert display.ax_.get_xlabel() == "waiting"
         labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-        assert labels == ["component 0: 35.6%", "component 1: 64.4%", "all components"]
+        assert labels == ["component 0: 35.6%", "component 1: 64.4%", "mixture"]
 
     def test_marginal_is_the_integral_over_the_others(self):
         joint = Components(np.array([0.3, 0.7]), SHIFT, SHAPE)
-        t = Components(np.array([0.3, 0.7]), SHIFT, SHAPE, np.array([3.0, 8.0]))
-        for components in (joint, t):
+        heavy = Components(np.array([0.3, 0.7]), SHIFT, SHAPE, np.array([3.0, 8.0]))
+        for components in (joint, heavy):
             for x in (-1.0, 0.5, 4.0):
                 parts = components.marginal([0]).joint_density(np.array([[x]]))[0]
                 for k in range(2):
@@ -250,26 +239,28 @@ class TestHistogram:
         display = MixtureDisplay.from_estimator(EMGaussianMixture(1).fit(FAITHFUL[["waiting"]]), FAITHFUL[["waiting"]])
         assert len(display.ax_.lines) == 1
 
-    def test_noise_lies_at_the_bottom(self):
-        X = np.random.default_rng(0).uniform(0, 10, (200, 2))
-        model = Noisy().fit(X)
-        display = MixtureDisplay.from_estimator(model, X, columns=0)
+    def test_noise(self):
+        display = MixtureDisplay.from_estimator(WITH_NOISE, SPRINKLED, columns=0)
         crosses = next(curve for curve in display.ax_.lines if curve.get_marker() == "x")
-        assert_array_equal(crosses.get_xdata(), X[model.predict(X) < 0, 0])
+        assert_array_equal(crosses.get_xdata(), SPRINKLED[WITH_NOISE.predict(SPRINKLED) < 0, 0])
         assert not crosses.get_ydata().any()
-        total = display.ax_.lines[1]
-        assert trapezoid(total.get_ydata(), total.get_xdata()) == pytest.approx(0.8, abs=0.02)
+        _, mixture, *components = display.ax_.lines
+        low, high = WITH_NOISE.noise_range_[:, 0]
+        noise = mixture.get_ydata() - sum(curve.get_ydata() for curve in components)
+        assert_allclose(noise, WITH_NOISE.noise_weight_ / (high - low), atol=1e-12)
+        inside = (mixture.get_xdata() > low) & (mixture.get_xdata() < high)
+        assert trapezoid(mixture.get_ydata()[inside], mixture.get_xdata()[inside]) == pytest.approx(1, abs=0.03)
 
 
 class TestDensityAndPairs:
-    def test_log_density(self):
-        display = MixtureDisplay.from_estimator(TWO, FAITHFUL, kind="density")
+    @pytest.mark.parametrize(("mixture", "X"), [(TWO, FAITHFUL.to_numpy()), (WITH_NOISE, SPRINKLED)])
+    @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+    def test_log_density(self, mixture, X):
+        display = MixtureDisplay.from_estimator(mixture, X, kind="density")
         shades = next(piece for piece in display.ax_.collections if hasattr(piece, "levels"))
         x, y = np.linspace(*display.ax_.get_xlim(), 150), np.linspace(*display.ax_.get_ylim(), 150)
         mesh = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        assert shades.levels.max() == pytest.approx(
-            TWO.score_samples(pd.DataFrame(mesh, columns=FAITHFUL.columns)).max()
-        )
+        assert shades.levels.max() == pytest.approx(mixture.score_samples(mesh).max())
         assert len(display.ax_.patches) == 0
         assert "log density" in display.figure_.axes[-1].get_ylabel()
 
@@ -356,12 +347,13 @@ class TestArguments:
 
     def test_refused(self):
         draw = MixtureDisplay.from_estimator
+        mixed = np.column_stack([FAITHFUL["eruptions"], FAITHFUL["waiting"].round()])
         with pytest.raises(NotFittedError):
             draw(EMGaussianMixture(2), FAITHFUL)
-        with pytest.raises(
-            ValueError, match=r"mixture must be a fitted mixture of Gaussian or t components, with weig"
-        ):
+        with pytest.raises(ValueError, match=r"mixture must be a fitted mixture of Gaussian or t components, with wei"):
             draw(LinearRegression().fit(FAITHFUL, np.ones(272)), FAITHFUL)
+        with pytest.raises(ValueError, match=r"mixture must be a fitted mixture of Gaussian or t components, with wei"):
+            draw(EMMixture(2, family=["student", "poisson"], random_state=0).fit(mixed), mixed)
         with pytest.raises(ValueError, match=r"columns must be one of \['eruptions', 'waiting'\], but got 'height'"):
             draw(TWO, FAITHFUL, columns=["waiting", "height"])
         with pytest.raises(ValueError, match=r"columns must be one of .*, but got 2"):

@@ -15,7 +15,7 @@ NEAR_MEAN = np.linspace(-4, 4, 81)  # standard deviations from each mean
 MESH = 150  # places a side of the plane
 DEEPEST = 12.0  # nats: how far below its maximum the log density is drawn
 TALLEST = 1.5  # of the highest bar: how high curves may be
-SUM = "0.25"  # colour of what all components give together
+WHOLE = "0.25"  # colour of the mixture
 
 
 def draw_ellipses(ax: Any, components: Components, levels: Any) -> None:
@@ -32,25 +32,26 @@ def draw_ellipses(ax: Any, components: Components, levels: Any) -> None:
 
 
 def draw_log_density(ax: Any, components: Components, levels: Any) -> None:
-    """Log density of all components within the limits of the axes; `levels` are those of ellipses."""
+    """Log density of the mixture within the limits of the axes; `levels` are those of ellipses."""
     x, y = (np.linspace(low, high, MESH) for low, high in (ax.get_xlim(), ax.get_ylim()))
     mesh = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    density = components.joint_density(mesh).sum(axis=1).reshape(MESH, MESH)
+    density = components.density(mesh).reshape(MESH, MESH)
     log_density = np.log(np.maximum(density, np.finfo(np.float64).tiny))
     top = log_density.max()
-    steps = np.linspace(top - DEEPEST, top, 13)
+    deepest = min(DEEPEST, max(top - log_density.min(), 1))  # less where noise is the floor
+    steps = np.linspace(top - deepest, top, 13)
     areas = ax.contourf(x, y, log_density, steps, cmap="Greys", alpha=0.6, zorder=0, extend="min")
     ax.contour(x, y, log_density, steps, colors="white", linewidths=0.6, linestyles="solid", zorder=0.5)
-    ax.figure.colorbar(areas, ax=ax, label="log density (natural)", format="{x:.0f}")
+    ax.figure.colorbar(areas, ax=ax, label="log density (natural)", format="{x:.3g}")
 
 
 def draw_curves(ax: Any, components: Components, x: np.ndarray, tallest: float, number_size: Any) -> float:
-    """Curves and their sum; the height that they need, which is bounded by that of the tallest bar."""
+    """Curves, and that of the mixture; the height that they need, which is bounded by that of the tallest bar."""
     curves = components.joint_density(x[:, None])
-    total = curves.sum(axis=1)
+    total = components.density(x[:, None])
     top = float(min(total.max(), TALLEST * tallest) if tallest else total.max())
-    if curves.shape[1] > 1:
-        ax.plot(x, total, color=SUM, lw=1.2, zorder=3)
+    if len(components) > 1 or components.noise_weight:
+        ax.plot(x, total, color=WHOLE, lw=1.2, zorder=3)
     for k, curve in enumerate(curves.T):
         ax.plot(x, curve, color=colour(k), ls=line(k), lw=1.8, zorder=3.5)
         badge(ax, (x[curve.argmax()], min(curve.max(), top)), k, number_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .._validation import _read, check_choice, check_integer, check_sample_weigh
 from ._axes import axes_at, bare, compact_legend, inches_of, one_axes, places_in
 from ._columns import MOST_COLUMNS, names_of, places_of
 from ._components import Components, components_of
-from ._drawing import SUM, bin_edges, curve_places, draw_curves, draw_ellipses, draw_log_density
+from ._drawing import WHOLE, bin_edges, curve_places, draw_curves, draw_ellipses, draw_log_density
 from ._look import MOST_LABELS, NEUTRAL, badge, colour, faded, line, marker, plain, short
 
 __all__ = ["MixtureDisplay"]
@@ -36,7 +37,7 @@ class MixtureDisplay:
     certainty : ndarray of shape (n_samples,)
         Probability of that component.
     weights : ndarray of shape (n_components,)
-        Mixing weights; with a noise component their sum is less than 1.
+        Mixing weights; with noise their sum is less than 1.
     means : ndarray of shape (n_components, n_columns)
         Means in the chosen columns.
     covariances : ndarray of shape (n_components, n_columns, n_columns)
@@ -45,13 +46,17 @@ class MixtureDisplay:
         Names of the chosen columns.
     degrees_of_freedom : ndarray of shape (n_components,) or None, default=None
         Of t distributions; None for Gaussians.
+    noise_weight : float, default=0.0
+        Share of uniform noise.
+    noise_range : ndarray of shape (2, n_columns) or None, default=None
+        Least and largest value of the chosen columns for noise; None without noise.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
         Weights of the rows: they count in the bars, and are the areas of the markers.
     kind : {"histogram", "ellipses", "density", "pairs"} or None, default=None
-        "histogram": bars of one column, with weight times density of each component and their sum. "ellipses": two
-        columns; within an ellipse lies a share of its component, one for each of `levels`. "density": two columns over
-        the log density of the mixture. "pairs": "histogram" of each column and "ellipses" of each pair. None goes by
-        the number of columns: one, two or more.
+        "histogram": bars of one column, with weight times density of each component, and the density of the mixture.
+        "ellipses": two columns; within an ellipse lies a share of its component, one for each of `levels`. "density":
+        two columns over the log density of the mixture. "pairs": "histogram" of each column and "ellipses" of each
+        pair. None goes by the number of columns: one, two or more.
     levels : sequence of float, default=(0.5, 0.95)
         Shares of a component within its ellipses, between 0 and 1.
     max_rows : int, default=2000
@@ -87,6 +92,8 @@ class MixtureDisplay:
         covariances,
         feature_names,
         degrees_of_freedom=None,
+        noise_weight=0.0,
+        noise_range=None,
         sample_weight=None,
         kind=None,
         levels=(0.5, 0.95),
@@ -100,6 +107,8 @@ class MixtureDisplay:
         self.covariances = covariances
         self.feature_names = feature_names
         self.degrees_of_freedom = degrees_of_freedom
+        self.noise_weight = noise_weight
+        self.noise_range = noise_range
         self.sample_weight = sample_weight
         self.kind = kind
         self.levels = levels
@@ -113,8 +122,8 @@ class MixtureDisplay:
 
         Parameters
         ----------
-        mixture : EMGaussianMixture, or another mixture
-            Fitted; of Gaussians, or of t distributions (with `degrees_of_freedom_`). scikit-learn's will do.
+        mixture : EMGaussianMixture or EMMixture
+            Fitted, of Gaussians or t distributions, with or without noise. scikit-learn's mixtures will do.
         X : frame or array-like of shape (n_samples, n_features)
             Rows; NaN is a missing value.
         columns : str, int, sequence of them, or None, default=None
@@ -148,16 +157,12 @@ class MixtureDisplay:
         if places is None:
             places = np.sort(np.argsort(-components.told_apart(), kind="stable")[:MOST_COLUMNS]).tolist()
         labels = _labels(mixture, X)
-        marginal = components.marginal(places)
         display = cls(
             rows=values[:, places],
             labels=labels,
             certainty=_certainty(mixture, X, labels),
-            weights=marginal.weights,
-            means=marginal.means,
-            covariances=marginal.covariances,
             feature_names=[str(names[place]) for place in places],
-            degrees_of_freedom=marginal.degrees_of_freedom,
+            **vars(components.marginal(places)),
             sample_weight=check_sample_weight(sample_weight, len(values), np.dtype(np.float64)),
             kind=kind,
             levels=levels,
@@ -180,7 +185,7 @@ class MixtureDisplay:
         """
         kind = self._checked_kind()
         check_integer("max_rows", self.max_rows, 1)
-        self._components = Components(self.weights, self.means, self.covariances, self.degrees_of_freedom)
+        self._components = Components(**{field.name: getattr(self, field.name) for field in fields(Components)})
         ax = one_axes(ax, (1.2 + 2.0 * self.rows.shape[1],) * 2 if kind == "pairs" else (6.4, 4.8))
         self.figure_ = ax.figure
         self.ax_ = getattr(self, f"_plot_{kind}")(ax)
@@ -201,10 +206,10 @@ class MixtureDisplay:
 
     def _plot_histogram(self, ax: Any) -> Any:
         self._draw_curves(ax, 0)
-        ax.set(xlabel=self._name(0), ylabel="density")
+        ax.set(xlabel=self._name(0), ylabel="density", ylim=(0, 1.2 * ax.get_ylim()[1]))  # the legend has room above
         handles = [_handle(k, weight, ls=line(k), lw=1.8) for k, weight in enumerate(self.weights)]
-        if len(handles) > 1:
-            handles.append(_handle(None, "all components", color=SUM, lw=1.2))
+        if len(handles) > 1 or self.noise_weight:
+            handles.append(_handle(None, "mixture", color=WHOLE, lw=1.2))
         self._legend(ax, handles)
         return ax
 
@@ -309,6 +314,9 @@ class MixtureDisplay:
     def _levels_text(self) -> str:
         return "ellipses: " + ", ".join(f"{level:.0%}" for level in sorted(self.levels))
 
+    def _noise_text(self) -> str:
+        return f"noise: {self.noise_weight:.1%}" if self.noise_weight else "noise"
+
     def _marker_handles(self) -> list[Any]:
         return [_handle(k, weight, ls="none", marker=marker(k)) for k, weight in enumerate(self.weights)]
 
@@ -317,7 +325,7 @@ class MixtureDisplay:
         if len(self.weights) > MOST_LABELS:
             return None
         if (self.labels < 0).any():
-            handles.append(_handle(None, "noise", color=NEUTRAL, marker="x", ls="none"))
+            handles.append(_handle(None, self._noise_text(), color=NEUTRAL, marker="x", ls="none"))
         return compact_legend(ax, handles=handles, **look)
 
 
