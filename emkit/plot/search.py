@@ -36,7 +36,7 @@ class ComponentSearchDisplay:
     What was chosen has a ring. Fits that the search left out are crosses: degenerate ones where they lie (at the edge
     if that is outside), failed ones at the bottom. Of many settings, the five that come to the best values have a
     colour and a name. Held-out scores have bars of one standard error, and a band reaches from the best mean to one
-    standard error below. Use :meth:`from_estimator` to make one.
+    standard error below; p-values have a line at the level of the tests. Use :meth:`from_estimator` to make one.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ class ComponentSearchDisplay:
         Number of the fit that was chosen.
     errors : ndarray of shape (n_fits,) or None, default=None
         Standard errors of the scores.
+    level : float or None, default=None
+        Level of the tests, drawn as a line.
     criterion : {"bic", "aic", "icl", "heldout", "bootstrap_lrt"}, default="bic"
         What the scores are.
 
@@ -75,7 +77,17 @@ class ComponentSearchDisplay:
     """
 
     def __init__(
-        self, *, n_components, scores, settings, degenerate, failed, chosen=None, errors=None, criterion="bic"
+        self,
+        *,
+        n_components,
+        scores,
+        settings,
+        degenerate,
+        failed,
+        chosen=None,
+        errors=None,
+        level=None,
+        criterion="bic",
     ):
         self.n_components = n_components
         self.scores = scores
@@ -84,6 +96,7 @@ class ComponentSearchDisplay:
         self.failed = failed
         self.chosen = chosen
         self.errors = errors
+        self.level = level
         self.criterion = criterion
 
     @classmethod
@@ -125,6 +138,7 @@ class ComponentSearchDisplay:
             failed=_is_said(results["failed"]),
             chosen=int(search.best_index_),
             errors=np.asarray(results["heldout_se"], dtype=np.float64) if criterion == "heldout" else None,
+            level=search.level if criterion == "bootstrap_lrt" else None,
             criterion=criterion,
         )
         return display.plot(ax=ax)
@@ -147,7 +161,7 @@ class ComponentSearchDisplay:
         self.figure_ = self.ax_.figure
         self._sound = np.isfinite(self.scores) & ~self.degenerate & ~self.failed
         self._gain = self.scores if more_is_better else -self.scores
-        self._draw_band()
+        self._draw_reference()
         named, others = self._ranked()
         apart = 0.0 if self.errors is None else APART
         self._aside = {setting: apart * (place - (len(named) - 1) / 2) for place, setting in enumerate(named)}
@@ -200,12 +214,14 @@ class ComponentSearchDisplay:
         x = self.n_components[own] + self._aside[setting]
         self.ax_.errorbar(x, self.scores[own], yerr=self.errors[own], elinewidth=1, capsize=2, **look)
 
-    def _draw_band(self) -> None:
-        if self.errors is None or not self._sound.any():
-            return
-        best = int(np.argmax(np.where(self._sound, self.scores, -np.inf)))
-        low = self.scores[best] - self.errors[best]
-        self.ax_.axhspan(low, self.scores[best], color="0.93", lw=0, zorder=0, label="one standard error")
+    def _draw_reference(self) -> None:
+        """What scores are to be compared with: one standard error below the best, or the level of tests."""
+        if self.level is not None:
+            self.ax_.axhline(self.level, color="0.6", lw=1, ls="--", zorder=0, label=f"level {self.level:g}")
+        if self.errors is not None and self._sound.any():
+            best = int(np.argmax(np.where(self._sound, self.scores, -np.inf)))
+            low = self.scores[best] - self.errors[best]
+            self.ax_.axhspan(low, self.scores[best], color="0.93", lw=0, zorder=0, label="one standard error")
 
     def _draw_left_out(self) -> None:
         low, high = limits = self.ax_.get_ylim()
