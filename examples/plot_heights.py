@@ -7,10 +7,10 @@ plateau, so long that many rules would stop there, and then finds a solution tha
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from emkit import EMGaussianMixture
 from emkit.datasets import load_heights
+from emkit.plot import MixtureDisplay
 
 X = load_heights().data
 start = {"weights_init": [0.5, 0.5], "means_init": [[160], [175]], "precisions_init": [[[1 / 25]], [[1 / 25]]]}
@@ -42,16 +42,13 @@ for name, mixture in (("textbook", textbook), ("auto", fast)):
 # %%
 # The plateau
 # -----------
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.5), layout="constrained")
 for mixture, label in ((textbook, "textbook EM"), (fast, 'accelerate="auto"')):
     left.plot(mixture.history_["iteration"][1:], mixture.history_["objective"][1:], label=label)
 left.set(xlabel="step", ylabel="log-likelihood")
 left.legend()
-x = np.linspace(145, 195, 300)[:, None]
 early = EMGaussianMixture(2, **start, max_iter=2, tol=0, accelerate=False).fit(X)
-right.plot(x, np.exp(early.score_samples(x)), label="after 2 steps")
-right.plot(x, np.exp(textbook.score_samples(x)), label="at the maximum")
-right.plot(X, np.zeros_like(X), "k|", markersize=12)
-right.set(xlabel="height (cm)", ylabel="density", ylim=(None, 0.05))
-right.legend(loc="upper left")
+for mixture, ax, title in ((early, middle, "after 2 steps"), (textbook, right, "at the maximum")):
+    MixtureDisplay.from_estimator(mixture, X, ax=ax)
+    ax.set(title=title, xlabel="height (cm)", ylim=(0, 0.06))
 plt.show()

@@ -12,6 +12,7 @@ import numpy as np
 
 from emkit import EMGaussianMixture, EMHiddenMarkov
 from emkit.datasets import load_old_faithful
+from emkit.plot import StateDisplay
 
 X = load_old_faithful().data[:, 1:]  # minutes, in order of observation
 n = 200
@@ -47,15 +48,13 @@ for name, estimator, expected in (("hidden Markov model", model, forecast), ("mi
 # What the future adds
 # --------------------
 # A wait of 70 minutes may belong to either state. ``predict_proba`` also looks at the waits after it, which are not yet
-# known when it ends; the filtered probabilities do not.
+# known when it ends; the filtered probabilities do not. At the top, the first sixty waits by their states.
 
-path, smoothed = model.predict(X), model.predict_proba(X)
+smoothed = model.predict_proba(X)
 figure, axes = plt.subplot_mosaic([["series", "series"], ["doubt", "next"]], figsize=(9, 6.5), layout="constrained")
-axes["series"].plot(wait[:60], color="0.8")
-for state, name, colour in ((short, "short", "C0"), (long, "long", "C1")):
-    t = np.flatnonzero(path[:60] == state)
-    axes["series"].plot(t, wait[t], "o", markersize=5, color=colour, label=f"decoded state: {name}")
-axes["series"].set(xlabel="number of the wait", ylabel="wait (minutes)", ylim=(None, 107))
+series = StateDisplay.from_estimator(model, X, window=(0, 60), ax=axes["series"])
+series.ax_.set_ylabel("wait (minutes)")
+series.ax_proba_.set_xlabel("number of the wait")
 axes["doubt"].vlines(wait, filtered[:, short], smoothed[:, short], color="0.6", linewidth=1)
 axes["doubt"].plot(wait, filtered[:, short], "o", color="0.6", markersize=4, label="given the waits so far")
 axes["doubt"].plot(wait, smoothed[:, short], "r_", markersize=7, label="given all waits")
@@ -64,6 +63,6 @@ axes["next"].plot(wait[n - 1 : -1], wait[n:], "o", color="0.75", markersize=4, l
 axes["next"].plot(wait[n - 1 : -1], forecast, "o", color="C0", markersize=4, label="forecast")
 axes["next"].axhline(always, color="0.3", linestyle="--", label="mixture")
 axes["next"].set(xlabel="wait (minutes)", ylabel="next wait (minutes)", ylim=(None, 115))
-for panel, columns in (("series", 2), ("doubt", 1), ("next", 3)):
+for panel, columns in (("doubt", 1), ("next", 3)):
     axes[panel].legend(loc="upper right", ncols=columns)
 plt.show()

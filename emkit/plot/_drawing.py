@@ -42,7 +42,7 @@ def draw_log_density(ax: Any, components: Components, levels: Any) -> None:
     steps = np.linspace(top - deepest, top, 13)
     areas = ax.contourf(x, y, log_density, steps, cmap="Greys", alpha=0.6, zorder=0, extend="min")
     ax.contour(x, y, log_density, steps, colors="white", linewidths=0.6, linestyles="solid", zorder=0.5)
-    ax.figure.colorbar(areas, ax=ax, label="log density (natural)", format="{x:.3g}")
+    ax.figure.colorbar(areas, ax=ax, label="log density (natural)", format="{x:.1f}")
 
 
 def draw_curves(ax: Any, components: Components, x: np.ndarray, tallest: float, number_size: Any) -> float:

@@ -10,14 +10,18 @@ from sklearn.manifold import smacof
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_integer
-from ._axes import bare
-from ._look import colour
+from ._axes import bare, inches_of
+from ._look import colour, short
 
 __all__ = ["TopicDisplay"]
 
 KINDS = ("words", "map")
 PANELS_A_ROW = 5
 LARGEST_DISC = 5000  # square points
+LARGEST_SHARE = 0.22  # of the side of the axes: the diameter of the largest disc at most
+LEAST_OF_SMALL = 60  # points: diameter of discs in which letters are small, not very small
+NARROW = 1.2  # inches: panels of small letters
+CHARACTERS = 8  # of a word, for each inch of its panel
 
 
 class TopicDisplay:
@@ -135,13 +139,16 @@ class TopicDisplay:
         axes = _panels(n_topics, self.n_words) if axes is None else np.ravel(np.array(axes, dtype=object))
         if len(axes) != n_topics:
             raise ValueError(f"ax must be an array of {n_topics} axes, one for each topic, but has {len(axes)}")
+        wide = min(inches_of(ax)[0] for ax in axes)
+        size = "medium" if wide > NARROW else "x-small"
         for topic, ax in enumerate(axes):
             terms = self._top(topic, self.n_words)[::-1]
             ax.barh(range(len(terms)), self.topic_word[topic, terms], color=colour(topic))
-            ax.set_yticks(range(len(terms)), [str(self.feature_names[term]) for term in terms], parse_math=False)
-            ax.set_title(f"topic {topic}: {self.topic_weights[topic]:.1%}", fontsize="medium")
-            ax.tick_params(axis="x", labelsize="small")
-            ax.locator_params(axis="x", nbins=3)
+            words = [short(str(self.feature_names[term]), max(int(CHARACTERS * wide), 8)) for term in terms]
+            ax.set_yticks(range(len(terms)), words, parse_math=False, fontsize=size)
+            ax.set_title(f"topic {topic}: {self.topic_weights[topic]:.1%}", fontsize=size)
+            ax.tick_params(axis="x", labelsize="small" if size == "medium" else size)
+            ax.locator_params(axis="x", nbins=3 if size == "medium" else 1)
             bare(ax)
         return axes
 
@@ -149,17 +156,22 @@ class TopicDisplay:
         if ax is None:
             import matplotlib.pyplot as plt
 
-            _, ax = plt.subplots(figsize=(8, 6.5), layout="constrained")
+            _, ax = plt.subplots(figsize=(6.8, 6.8), layout="constrained")
         elif np.ndim(ax) > 0:
             raise ValueError(f"ax must be one Axes for kind='map', but has {np.size(ax)}")
         places = _plane(self.topic_word)
-        areas = LARGEST_DISC * self.topic_weights / self.topic_weights.max()
+        side = 72 * min(inches_of(ax))  # points
+        diameter = min(np.sqrt(4 * LARGEST_DISC / np.pi), LARGEST_SHARE * side)
+        areas = np.pi / 4 * diameter**2 * self.topic_weights / self.topic_weights.max()
         ax.scatter(*places.T, s=areas, c=[colour(topic) for topic in range(len(places))], alpha=0.45)
+        size = "small" if diameter > LEAST_OF_SMALL else "x-small"
         for topic, place in enumerate(places):
             words = "\n".join(str(self.feature_names[term]) for term in self._top(topic, min(self.n_words, 3)))
-            ax.annotate(f"{topic}\n{words}", place, ha="center", va="center", fontsize="small", parse_math=False)
-        ax.margins(0.15)
-        ax.set_aspect("equal", adjustable="datalim")
+            ax.annotate(f"{topic}\n{words}", place, ha="center", va="center", fontsize=size, parse_math=False)
+        middle = (places.max(axis=0) + places.min(axis=0)) / 2
+        half = max(float(np.ptp(places, axis=0).max()) / 2, 1e-3)
+        half += 1.2 * half * diameter / (side - 1.2 * diameter)  # so that discs at the edge are whole
+        ax.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half), aspect="equal")
         ax.set(xticks=[], yticks=[], title="Topics by distance and share of the corpus")
         return ax
 
