@@ -88,8 +88,10 @@ class TestSmallAxes:
     def test_many_starts(self, kind):
         figure, ax = small()
         X = load_iris().data
-        mixture = EMGaussianMixture(4, n_init=30, init_params="random_from_data", random_state=0).fit(X)
-        display = ConvergenceDisplay.from_estimator(mixture, kind=kind, ax=ax)
+        mixture = EMGaussianMixture(
+            5, covariance_type="tied", n_init=40, init_params="random_from_data", random_state=0
+        )
+        display = ConvergenceDisplay.from_estimator(mixture.fit(X), kind=kind, ax=ax)
         assert len(display.ax_.lines) > 10
         assert within(figure)
         assert ax.get_legend() is None
