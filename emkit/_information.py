@@ -13,7 +13,13 @@ import numpy as np
 CURVATURE_STEP = 1e-3  # in unconstrained, unit-free coordinates: fourth-root of rounding
 SLOPE_STEP = 1e-5
 NOISE = 1e-8  # rounding of the log-likelihood over the square of the step
+NOT_FLAT = 1e-10  # of the largest eigenvalue of an information that is exact
 FLAT = 1e-5  # of the largest eigenvalue: below it a direction does not change the likelihood
+
+NOT_A_MAXIMUM = (
+    "the fit is not at a maximum of the likelihood of X; standard errors need a fit to the same X, without priors "
+    "and with a small tol"
+)
 
 
 def standard_errors(
@@ -24,23 +30,46 @@ def standard_errors(
     About 2 p^2 calls of `value`. Values of the dict are arrays, or lists of them.
     """
     covariance = _inverse(-_hessian(value, origin), NOISE * (1 + abs(value(origin))))
-    slopes = _slopes(lambda vector: _flat(published(vector)), origin)
+    slopes = _slopes(lambda vector: flat(published(vector)), origin)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance, slopes), 0.0))
-    return _like(published(origin), errors)
+    return like(published(origin), errors)
+
+
+def exact_covariance(information: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Inverse of an observed information (p, p) without rounding of differences; `score` (p,) are the slopes there.
+
+    ValueError if the likelihood is flat in some direction, or if its maximum is further than a standard error.
+    """
+    sizes = np.diag(information)
+    if not (sizes > 0).all():
+        raise ValueError(f"the observed information of a parameter is {sizes.min():.3g}, so {NOT_A_MAXIMUM}")
+    units = 1 / np.sqrt(sizes)
+    values, vectors = np.linalg.eigh(units[:, None] * information * units)
+    if values.min() < NOT_FLAT * values.max():
+        raise ValueError(
+            f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: X tells nothing "
+            f"of some parameters, or {NOT_A_MAXIMUM}"
+        )
+    vectors = units[:, None] * vectors
+    distance = float(np.sqrt(((score @ vectors) ** 2 / values).sum()))
+    if distance > 1:
+        raise ValueError(f"the maximum of the likelihood is {distance:.3g} standard errors away, so {NOT_A_MAXIMUM}")
+    return (vectors / values) @ vectors.T
 
 
 def _arrays(named: dict[str, Any]) -> list[np.ndarray]:
     return [np.asarray(a) for value in named.values() for a in (value if isinstance(value, list) else [value])]
 
 
-def _flat(named: dict[str, Any]) -> np.ndarray:
+def flat(named: dict[str, Any]) -> np.ndarray:
+    """All numbers of what an estimator publishes, one after the other, (m,)."""
     return np.concatenate([array.ravel() for array in _arrays(named)])
 
 
-def _like(named: dict[str, Any], flat: np.ndarray) -> dict[str, Any]:
-    """The numbers `flat` in the shapes of `named`."""
+def like(named: dict[str, Any], numbers: np.ndarray) -> dict[str, Any]:
+    """The numbers (m,) in the shapes of `named`."""
     ends = np.cumsum([array.size for array in _arrays(named)])[:-1]
-    pieces = iter(np.split(flat, ends))
+    pieces = iter(np.split(numbers, ends))
     return {
         name: [next(pieces).reshape(np.shape(a)) for a in value]
         if isinstance(value, list)
@@ -80,8 +109,7 @@ def _inverse(information: np.ndarray, noise: float) -> np.ndarray:
     if values.min() < -FLAT:
         raise ValueError(
             f"the observed information has a negative eigenvalue ({values.min():.3g}; the largest is "
-            f"{values.max():.3g}), so the fit is not at a maximum of the likelihood of X; standard errors need a fit "
-            "to the same X, without priors and with a small tol"
+            f"{values.max():.3g}), so {NOT_A_MAXIMUM}"
         )
     curved = values > FLAT
     vectors = units[:, None] * vectors[:, curved]

@@ -185,6 +185,22 @@ def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
     )
 
 
+def place_of_column(column: Any, names: np.ndarray | None, n_features: int) -> int:
+    """Index of a column that a user tells by index or name; LookupError for an unknown one, TypeError for neither."""
+    if isinstance(column, str):
+        if names is None:
+            raise LookupError(column)
+        found = np.flatnonzero(names == column)
+        if len(found) != 1:
+            raise LookupError(column)
+        return int(found[0])
+    if isinstance(column, bool | np.bool_) or not isinstance(column, int | np.integer):
+        raise TypeError(column)
+    if not -n_features <= column < n_features:
+        raise LookupError(column)
+    return int(column) % n_features
+
+
 def refuse_dates(X: Any) -> None:
     """ValueError if X has dates or times, of which NumPy would make numbers."""
     dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])

@@ -243,7 +243,11 @@ class TestFitted:
             ("sample_paths", {"n_paths": 0}, r"n_paths must be an integer >= 1, but got 0"),
             ("forecast", {"steps": 0}, r"steps must be an integer >= 1, but got 0"),
             ("forecast", {"steps": True}, r"steps must be an integer >= 1, but got True"),
-            ("standard_errors", {"method": "magic"}, r"method must be one of \['information'\], but got 'magic'"),
+            (
+                "standard_errors",
+                {"method": "magic"},
+                r"method must be one of \['information', 'bootstrap'\], but got 'magic'",
+            ),
             ("score", {"sample_weight": np.ones(3)}, r"sample_weight\.shape == \(3,\), expected \(30,\)"),
             ("bic", {"sample_weight": -np.ones(30)}, r"sample_weight must be finite and not negative"),
         ],

@@ -1,23 +1,28 @@
-"""Standard errors of the parameters from the observed information.
+"""Standard errors of the parameters: from the observed information, or from the spread of refits.
 
 References
 ----------
 .. [1] Visser, I., Raijmakers, M. E. J. and Molenaar, P. C. M. (2000). Confidence intervals for hidden Markov model
-   parameters. Br. J. Math. Stat. Psychol. 53(2), 317-327. The finite-difference Hessian of the log-likelihood.
+   parameters. Br. J. Math. Stat. Psychol. 53(2), 317-327. The finite-difference Hessian of the log-likelihood, and
+   the parametric bootstrap for one sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _information
-from .decoding import log_likelihood
-from .fitting import fitted_model
+from .. import _bootstrap, _information
+from .._bootstrap import Bootstrap, permuted, resampled
+from ..families.covariance import COVARIANCES
+from .decoding import drawn_sequence, log_likelihood
+from .fitting import fitted_model, options_of
 from .model import HiddenMarkovModel, HiddenMarkovParams
+from .reading import Table, as_sequences
 from .sequences import Sequences
 
 if TYPE_CHECKING:
@@ -44,6 +49,50 @@ def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> d
     errors = _information.standard_errors(value, lambda vector: _named(model, at(vector)), origin)
     named = _named(model, params)
     return {name: _without_border(name, named[name], error) for name, error in errors.items()}
+
+
+def by_bootstrap(estimator: EMHiddenMarkov, table: Table, n_bootstrap: int, n_jobs: int | None) -> dict[str, Any]:
+    """By the names of the fitted attributes: of sequences drawn with replacement, or where there is one, of draws."""
+    data = as_sequences(table)
+    X, weight = data.rows.X, data.rows.weight
+    draw = partial(_resampled_sequences, data) if len(data) > 1 else partial(_drawn_like, estimator, data)
+    options = getattr(estimator, "_fitted_type", (None, options_of(estimator)))[1]
+    shared = {"covariances_"} if COVARIANCES[options.covariance_type].shared else set()
+    bootstrap = Bootstrap(
+        draw=draw,
+        responsibilities=lambda hmm: weight[:, None] * hmm.predict_proba(X, lengths=data.lengths),
+        named=lambda hmm: _named(*fitted_model(hmm)),
+        permuted=partial(_permuted, shared=frozenset(shared)),
+        settings={"sequence": None, "n_symbols": _n_symbols(estimator)},
+    )
+    return _bootstrap.standard_errors(estimator, bootstrap, n_bootstrap, n_jobs)
+
+
+def _resampled_sequences(data: Sequences, rng: np.random.Generator) -> dict[str, Any]:
+    weight = np.repeat(resampled(data.weight, rng), data.lengths)
+    return {"X": data.rows.X, "lengths": data.lengths, "sample_weight": weight}
+
+
+def _drawn_like(estimator: EMHiddenMarkov, data: Sequences, rng: np.random.Generator) -> dict[str, Any]:
+    """A sequence drawn from the model, with the gaps of the one in the data."""
+    drawn = drawn_sequence(*fitted_model(estimator), len(data.rows), rng)[0]
+    return {"X": np.where(np.isnan(data.rows.X), np.nan, drawn), "sample_weight": data.rows.weight}
+
+
+def _n_symbols(estimator: EMHiddenMarkov) -> Any:
+    """As many as the fit knows, whether or not a sample has them all."""
+    tables = getattr(estimator, "emissionprob_", None)
+    if tables is None:
+        return estimator.n_symbols
+    sizes = iter([np.shape(table)[1] for table in (tables if isinstance(tables, list) else [tables])])
+    if isinstance(estimator.emission, str):
+        return list(sizes)
+    return [next(sizes) if kind == "categorical" else None for kind in estimator.emission]
+
+
+def _permuted(named: dict[str, Any], order: np.ndarray, shared: frozenset[str]) -> dict[str, Any]:
+    moved = permuted(named, order, shared)
+    return {**moved, "transmat_": moved["transmat_"][:, order]}
 
 
 def _without_border(name: str, values: Any, errors: Any) -> Any:

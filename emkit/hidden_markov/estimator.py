@@ -628,8 +628,19 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         weight = check_sample_weight(sample_weight, len(table.X), np.dtype(np.float64))
         return float(entropy.sum() if weight is None else weight @ entropy)
 
-    def standard_errors(self, X, y=None, *, method="information", sequence_id=None, sample_weight=None, lengths=None):
-        """Standard errors of the parameters, from the observed information of the log-likelihood.
+    def standard_errors(
+        self,
+        X,
+        y=None,
+        *,
+        method="information",
+        sequence_id=None,
+        sample_weight=None,
+        lengths=None,
+        n_bootstrap=100,
+        n_jobs=None,
+    ):
+        """Standard errors of the parameters.
 
         Parameters
         ----------
@@ -637,26 +648,40 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             The training data.
         y : None
             Ignored.
-        method : {"information"}, default="information"
-            Inverse of the numerical Hessian, carried over to the published parameters by the delta method. It takes
-            about 2 p^2 passes over the data for p parameters.
+        method : {"information", "bootstrap"}, default="information"
+            "information" inverts the numerical Hessian and carries it over to the published parameters by the delta
+            method. It takes about 2 p^2 passes over the data for p parameters. "bootstrap" takes the standard deviation
+            over refits to sequences drawn with replacement; of a single sequence, to sequences that the fitted model
+            draws. Each refit starts where this fit ended, and its states are matched with those of the fit by the rows
+            that they share.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
+        n_bootstrap : int, default=100
+            Number of refits.
+        n_jobs : int or None, default=None
+            Refits at a time, in processes of their own; None is one. Results do not depend on it.
 
         Returns
         -------
         dict of str to ndarray
             Standard errors, shaped as the fitted attributes of the same names. 0 for what does not vary: fixed
-            parameters, structural zeros and probabilities at 0 or 1, where the method says nothing.
+            parameters, structural zeros and, from the information, probabilities at 0 or 1, where it says nothing.
 
         Raises
         ------
         ValueError
-            If the fit is not at a maximum of the likelihood.
+            If the fit is not at a maximum of the likelihood, or if fewer than two refits succeed.
+
+        Warns
+        -----
+        RuntimeWarning
+            If bootstrap refits failed or became degenerate; they are left out.
         """
-        check_choice("method", method, ("information",))
+        check_choice("method", method, ("information", "bootstrap"))
         table = self._table(X, sequence_id, lengths, sample_weight)
         self._model_for(table)
+        if method == "bootstrap":
+            return errors.by_bootstrap(self, table, n_bootstrap, n_jobs)
         return errors.standard_errors(self, split(as_sequences(table), chunk_rows(len(self.startprob_))))
 
     @property

@@ -184,9 +184,19 @@ class MixtureOfExperts(EMEstimator):
         return self._criterion("icl", X, sample_weight, y=y, block_id=block_id, offset=offset, exposure=exposure)
 
     def standard_errors(
-        self, X, y=None, *, method="information", sample_weight=None, block_id=None, offset=None, exposure=None
+        self,
+        X,
+        y=None,
+        *,
+        method="information",
+        sample_weight=None,
+        block_id=None,
+        offset=None,
+        exposure=None,
+        n_bootstrap=100,
+        n_jobs=None,
     ):
-        """Standard errors of the parameters, from the observed information of the log-likelihood.
+        """Standard errors of the parameters.
 
         Parameters
         ----------
@@ -194,11 +204,17 @@ class MixtureOfExperts(EMEstimator):
             The training inputs.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The training responses.
-        method : {"information"}, default="information"
-            Inverse of the numerical Hessian of the objective, carried over to the published parameters by the delta
-            method. It takes about 2 p^2 passes over the data for p parameters.
+        method : {"information", "bootstrap"}, default="information"
+            "information" inverts the numerical Hessian of the objective and carries it over to the published
+            parameters by the delta method. It takes about 2 p^2 passes over the data for p parameters. "bootstrap"
+            takes the standard deviation over refits to rows (or blocks) drawn with replacement. Each refit starts where
+            this fit ended, and its experts are matched with those of the fit by the rows that they share.
         sample_weight, block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
             See `fit`.
+        n_bootstrap : int, default=100
+            Number of refits.
+        n_jobs : int or None, default=None
+            Refits at a time, in processes of their own; None is one. Results do not depend on it.
 
         Returns
         -------
@@ -208,11 +224,20 @@ class MixtureOfExperts(EMEstimator):
         Raises
         ------
         ValueError
-            If the fit is not at a maximum of the objective, or has experts without a vector of parameters.
+            For the information, if the fit is not at a maximum of the objective, or has experts without a vector of
+            parameters; for the bootstrap, if fewer than two refits succeed.
+
+        Warns
+        -----
+        RuntimeWarning
+            If bootstrap refits failed or became degenerate; they are left out.
         """
-        check_choice("method", method, ("information",))
-        self._check_training_data({"y": y, "block_id": block_id, "offset": offset, "exposure": exposure})
-        reading = self._read(X, y, Extras(sample_weight, block_id, offset, exposure))
+        check_choice("method", method, ("information", "bootstrap"))
+        extras = {"block_id": block_id, "offset": offset, "exposure": exposure}
+        self._check_training_data({"y": y, **extras})
+        reading = self._read(X, y, Extras(sample_weight, **extras))
+        if method == "bootstrap":
+            return errors.by_bootstrap(self, {"X": X, "y": y, **extras}, reading, n_bootstrap, n_jobs)
         return errors.standard_errors(self._state, list(split(reading.cases)))
 
     @property

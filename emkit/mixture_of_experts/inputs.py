@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import _num_samples
 
-from .._validation import FLOATS
+from .._validation import FLOATS, place_of_column
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,28 +61,13 @@ def read_inputs(name: str, value: Any, X: Any, y: Any, names: np.ndarray | None,
         is_index = hasattr(value, "tolist") and not hasattr(value, "transform")  # of an array, or of a frame
         if not (isinstance(value, list | tuple) or is_index) or np.ndim(value) != 1:
             raise TypeError(value)
-        places = [_place(column, names, n_features) for column in value]
+        places = [place_of_column(column, names, n_features) for column in value]
     except (TypeError, LookupError) as error:
         have = f"{n_features} columns without names" if names is None else f"the columns {list(names)}"
         raise ValueError(
             f"{name} must be None, a list of columns, or a transformer, but got {value!r}; X has {have}"
         ) from error
     return Inputs(columns=np.array(places, dtype=np.intp))
-
-
-def _place(column: Any, names: np.ndarray | None, n_features: int) -> int:
-    if isinstance(column, str):
-        if names is None:
-            raise LookupError(column)
-        found = np.flatnonzero(names == column)
-        if len(found) != 1:
-            raise LookupError(column)
-        return int(found[0])
-    if isinstance(column, bool | np.bool_) or not isinstance(column, int | np.integer):
-        raise TypeError(column)
-    if not -n_features <= column < n_features:
-        raise LookupError(column)
-    return int(column) % n_features
 
 
 def _as_table(made: Any, name: str, n: int) -> np.ndarray:

@@ -1,0 +1,191 @@
+"""Standard errors of the parameters: from the observed information, or from the spread of refits.
+
+References
+----------
+.. [1] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Sections 2.15 (information) and 2.16 (bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import null_space
+from scipy.sparse import csr_array, hstack
+
+from .. import _bootstrap, _information
+from .._bootstrap import Bootstrap, permuted, resampled
+from .._validation import as_source, check_sample_weight
+from ..chunks import Rows
+from ..families.base import posterior
+from ..families.covariance import Covariance
+from .fitted import model_of
+from .fitting import fitted_covariance
+from .information import Pairs, observed_information
+from .model import GaussianMixtureModel, GaussianMixtureParams
+
+if TYPE_CHECKING:
+    from .estimator import EMGaussianMixture
+
+F64 = np.dtype(np.float64)
+NAMES = ("weights_", "means_", "covariances_")
+
+
+def by_information(estimator: EMGaussianMixture, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+    """By the names of the fitted attributes; 0 for those that were fixed."""
+    if estimator.assignment == "hard":
+        raise ValueError(
+            "method='information' needs a maximum of the likelihood, which assignment='hard' does not look for; use "
+            "method='bootstrap'"
+        )
+    covariance, fixed = fitted_covariance(estimator), frozenset(estimator.fixed)
+    parts = estimator.weights_, estimator.means_, estimator.covariances_
+    if not (parts[0] > 0).all():
+        raise ValueError(f"component {int(parts[0].argmin())} has weight 0, so X tells nothing of its parameters")
+    source, _ = as_source(estimator, X, sample_weight, reset=False)
+    chunks = [Rows(rows.X.astype(np.float64), rows.weight.astype(np.float64)) for rows in source]
+    model, params = model_of(covariance, *parts, F64)
+    entries = free_entries(covariance, *params.gaussians.means.shape)
+    if entries is None:
+        errors = by_differences(GaussianMixtureModel(model.family, fixed=fixed), params, chunks)
+    else:
+        errors = exactly(model, params, chunks, fixed, entries)
+    return {f"{name}_": error for name, error in errors.items()}
+
+
+def by_bootstrap(
+    estimator: EMGaussianMixture, X: Any, sample_weight: Any, n_bootstrap: int, n_jobs: int | None
+) -> dict[str, np.ndarray]:
+    """By the names of the fitted attributes, from refits to rows drawn with replacement."""
+    weight = _weight_of_rows(estimator, X, sample_weight)
+    shared = frozenset({"covariances_"} if fitted_covariance(estimator).shared else ())
+    bootstrap = Bootstrap(
+        draw=lambda rng: {"X": X, "sample_weight": resampled(weight, rng)},
+        responsibilities=lambda mixture: weight[:, None] * mixture.predict_proba(X),
+        named=lambda mixture: {name: getattr(mixture, name) for name in NAMES},
+        permuted=partial(permuted, shared=shared),
+    )
+    return _bootstrap.standard_errors(estimator, bootstrap, n_bootstrap, n_jobs)
+
+
+def _weight_of_rows(estimator: EMGaussianMixture, X: Any, sample_weight: Any) -> np.ndarray:
+    """(n,) float64."""
+    source, _ = as_source(estimator, X, reset=False)
+    n_rows = sum(len(rows) for rows in source)
+    weight = check_sample_weight(sample_weight, n_rows, F64)
+    return np.ones(n_rows) if weight is None else weight
+
+
+def by_differences(
+    model: GaussianMixtureModel, params: GaussianMixtureParams, chunks: Sequence[Rows]
+) -> dict[str, np.ndarray]:
+    """By the numerical Hessian: about 2 p^2 passes over the rows for p free parameters."""
+
+    def at(vector: np.ndarray) -> GaussianMixtureParams:
+        moved = model.from_vector(vector, params)
+        if moved is None:
+            raise ValueError("the fit is at the border of what the parameters may be: there is no standard error")
+        return moved
+
+    def value(vector: np.ndarray) -> float:
+        there = at(vector)
+        return sum(float(rows.weight @ posterior(model.log_joint(there, rows))[0]) for rows in chunks)
+
+    return _information.standard_errors(value, lambda vector: _named(at(vector)), model.to_vector(params))
+
+
+def exactly(
+    model: GaussianMixtureModel,
+    params: GaussianMixtureParams,
+    chunks: Sequence[Rows],
+    fixed: frozenset[str],
+    entries: Entries,
+) -> dict[str, np.ndarray]:
+    """By the exact Hessian, for covariances that are linear in their free entries."""
+    named = _named(params)
+    errors = {name: np.zeros(np.shape(value)) for name, value in named.items()}
+    pairs = _pairs(model.family.covariance, *params.gaussians.means.shape)
+    parts = [part for part in _parts(model.family.covariance, params, pairs, entries) if part.name not in fixed]
+    if not parts or sum(part.steps.shape[1] for part in parts) == 0:
+        return errors
+    information, score = observed_information(model, params, chunks, pairs)
+    atoms = hstack([part.atoms for part in parts], format="csr")
+    covariance = _information.exact_covariance(atoms.T @ (atoms.T @ information).T, atoms.T @ score)
+    start = 0
+    for part in parts:
+        own = slice(start, start + part.steps.shape[1])
+        variances = ((part.steps @ covariance[own, own]) * part.steps.toarray()).sum(axis=1)
+        errors[part.name], start = np.sqrt(variances).reshape(errors[part.name].shape), own.stop
+    return errors
+
+
+class Entries(NamedTuple):
+    """Places in `covariances_` of its free entries, (p,), and of the same entries above the diagonal of matrices."""
+
+    place: np.ndarray
+    mirror: np.ndarray
+
+
+def free_entries(covariance: Covariance, k: int, d: int) -> Entries | None:
+    """None for a type whose free parameters are not entries of `covariances_`."""
+    shape = covariance.shape(k, d)
+    places = np.arange(np.prod(shape, dtype=np.intp)).reshape(shape)
+    if covariance.n_free(k, d) == places.size:
+        return Entries(places.ravel(), places.ravel())
+    if shape[-2:] == (d, d) and covariance.n_free(k, d) == places.size // d**2 * d * (d + 1) // 2:
+        a, b = np.tril_indices(d)
+        return Entries(places[..., a, b].ravel(), places[..., b, a].ravel())
+    return None
+
+
+class Part(NamedTuple):
+    """Free parameters of one name, and what a step in each of them moves."""
+
+    name: str
+    steps: csr_array  # (size of the published array, p)
+    atoms: csr_array  # (number of atoms, p), see `information`
+
+
+def _parts(
+    covariance: Covariance, params: GaussianMixtureParams, pairs: Pairs, entries: Entries
+) -> tuple[Part, Part, Part]:
+    k, d = params.gaussians.means.shape
+    size = 1 + d + len(pairs.a)
+    first = size * np.arange(k)[:, None]
+    balanced = csr_array(null_space(np.ones((1, k))))  # weights keep their sum
+    whole = csr_array(np.eye(k * d))
+    p, shape = len(entries.place), covariance.shape(k, d)
+    steps = np.zeros((int(np.prod(shape)), p))
+    steps[entries.place, np.arange(p)] = steps[entries.mirror, np.arange(p)] = 1.0
+    moved = [covariance.dense(step.reshape(shape), k, d)[:, pairs.a, pairs.b].ravel() for step in steps.T]
+    return (
+        Part("weights", balanced, _placed(balanced, first.ravel(), k * size)),
+        Part("means", whole, _placed(whole, (first + 1 + np.arange(d)).ravel(), k * size)),
+        Part(
+            "covariances",
+            csr_array(steps),
+            _placed(csr_array(np.stack(moved, axis=1)), (first + 1 + d + np.arange(len(pairs.a))).ravel(), k * size),
+        ),
+    )
+
+
+def _placed(rows: csr_array, places: np.ndarray, n: int) -> csr_array:
+    """Rows at some places of n, zero elsewhere."""
+    spread = csr_array((np.ones(len(places)), (places, np.arange(len(places)))), shape=(n, len(places)))
+    return spread @ rows
+
+
+def _pairs(covariance: Covariance, k: int, d: int) -> Pairs:
+    """Entries of the covariances that the type lets differ from zero."""
+    moved = covariance.dense(np.ones(covariance.shape(k, d)), k, d)[0] != 0
+    return Pairs(*np.nonzero(np.tril(moved)))
+
+
+def _named(params: GaussianMixtureParams) -> dict[str, np.ndarray]:
+    return {
+        "weights": params.weights,
+        "means": params.gaussians.means,
+        "covariances": params.gaussians.covariances,
+    }
