@@ -31,9 +31,9 @@ class Bootstrap:
     Attributes
     ----------
     draw : callable
-        ``draw(rng)`` gives the arguments of `fit` for one bootstrap sample.
+        ``draw(rng)`` gives the arguments of `fit` for one bootstrap sample, weights of its rows among them.
     responsibilities : callable
-        ``responsibilities(estimator)`` gives those of the original rows, (n, k).
+        ``responsibilities(estimator, sample)`` gives those of the rows of such a sample, (n, k).
     named : callable
         ``named(estimator)`` gives the parameters whose errors are wanted: arrays, or lists of them, by name.
     permuted : callable
@@ -43,7 +43,7 @@ class Bootstrap:
     """
 
     draw: Callable[[np.random.Generator], dict[str, Any]]
-    responsibilities: Callable[[Any], np.ndarray]
+    responsibilities: Callable[[Any, dict[str, Any]], np.ndarray]
     named: Callable[[Any], dict[str, Any]]
     permuted: Callable[[dict[str, Any], np.ndarray], dict[str, Any]]
     settings: dict[str, Any] = field(default_factory=dict)
@@ -56,14 +56,12 @@ def standard_errors(estimator: Any, bootstrap: Bootstrap, n_bootstrap: int, n_jo
     two are left.
     """
     check_integer("n_bootstrap", n_bootstrap, 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        original = bootstrap.responsibilities(_again(estimator, bootstrap))
     rngs = estimator._random_generator().spawn(n_bootstrap)
-    refits = Parallel(n_jobs=n_jobs)(delayed(_refit)(estimator, bootstrap, original, rng) for rng in rngs)
+    refits = Parallel(n_jobs=n_jobs)(delayed(_refit)(estimator, bootstrap, rng) for rng in rngs)
     _report_failures([refit for refit in refits if isinstance(refit, str)], n_bootstrap)
     values = np.array([refit for refit in refits if not isinstance(refit, str)])
-    return _information.like(bootstrap.named(estimator), values.std(axis=0, ddof=1))
+    spread = (values - values[0]).std(axis=0, ddof=1)  # exactly 0 for what never changes
+    return _information.like(bootstrap.named(estimator), spread)
 
 
 def resampled(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -93,23 +91,24 @@ def _again(estimator: Any, bootstrap: Bootstrap) -> Any:
     return again
 
 
-def _refit(estimator: Any, bootstrap: Bootstrap, original: np.ndarray, rng: np.random.Generator) -> np.ndarray | str:
+def _refit(estimator: Any, bootstrap: Bootstrap, rng: np.random.Generator) -> np.ndarray | str:
     """All parameters of a refit, (m,), or why there are none."""
-    again = _again(estimator, bootstrap)
+    again, sample = _again(estimator, bootstrap), bootstrap.draw(rng)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", DegenerateSolutionWarning)
         try:
-            again.fit(**bootstrap.draw(rng))
-            order = _matched(original, bootstrap.responsibilities(again))
+            before = bootstrap.responsibilities(again, sample)
+            after = bootstrap.responsibilities(again.fit(**sample), sample)
+            order = _matched(before, after, sample["sample_weight"])
             return _information.flat(bootstrap.permuted(bootstrap.named(again), order))
         except (ValueError, ArithmeticError, np.linalg.LinAlgError, DegenerateSolutionWarning) as error:
             return str(error)
 
 
-def _matched(original: np.ndarray, refit: np.ndarray) -> np.ndarray:
-    """For each component the one of the refit that stands for it: those that share most of the rows."""
-    return np.asarray(linear_sum_assignment(original.T @ refit, maximize=True)[1])
+def _matched(before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """For each component the one that stands for it after a refit: those that share most of the rows."""
+    return np.asarray(linear_sum_assignment((before * weight[:, None]).T @ after, maximize=True)[1])
 
 
 def _report_failures(reasons: list[str], n_bootstrap: int) -> None:

@@ -2,7 +2,7 @@
 
 References
 ----------
-.. [1] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Sections 2.15 (information) and 2.16 (bootstrap).
+.. [1] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Section 2.15: information; 2.16: bootstrap.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def by_bootstrap(
     shared = frozenset({"covariances_"} if fitted_covariance(estimator).shared else ())
     bootstrap = Bootstrap(
         draw=lambda rng: {"X": X, "sample_weight": resampled(weight, rng)},
-        responsibilities=lambda mixture: weight[:, None] * mixture.predict_proba(X),
+        responsibilities=lambda mixture, sample: mixture.predict_proba(X),
         named=lambda mixture: {name: getattr(mixture, name) for name in NAMES},
         permuted=partial(permuted, shared=shared),
     )

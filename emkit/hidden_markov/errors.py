@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import _bootstrap, _information
 from .._bootstrap import Bootstrap, permuted, resampled
+from ..chunks import Rows
 from ..families.covariance import COVARIANCES
 from .decoding import drawn_sequence, log_likelihood
 from .fitting import fitted_model, options_of
@@ -54,13 +55,12 @@ def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> d
 def by_bootstrap(estimator: EMHiddenMarkov, table: Table, n_bootstrap: int, n_jobs: int | None) -> dict[str, Any]:
     """By the names of the fitted attributes: of sequences drawn with replacement, or where there is one, of draws."""
     data = as_sequences(table)
-    X, weight = data.rows.X, data.rows.weight
     draw = partial(_resampled_sequences, data) if len(data) > 1 else partial(_drawn_like, estimator, data)
     options = getattr(estimator, "_fitted_type", (None, options_of(estimator)))[1]
     shared = {"covariances_"} if COVARIANCES[options.covariance_type].shared else set()
     bootstrap = Bootstrap(
         draw=draw,
-        responsibilities=lambda hmm: weight[:, None] * hmm.predict_proba(X, lengths=data.lengths),
+        responsibilities=lambda hmm, sample: hmm.predict_proba(sample["X"], lengths=sample["lengths"]),
         named=lambda hmm: _named(*fitted_model(hmm)),
         permuted=partial(_permuted, shared=frozenset(shared)),
         settings={"sequence": None, "n_symbols": _n_symbols(estimator)},
@@ -69,14 +69,20 @@ def by_bootstrap(estimator: EMHiddenMarkov, table: Table, n_bootstrap: int, n_jo
 
 
 def _resampled_sequences(data: Sequences, rng: np.random.Generator) -> dict[str, Any]:
-    weight = np.repeat(resampled(data.weight, rng), data.lengths)
-    return {"X": data.rows.X, "lengths": data.lengths, "sample_weight": weight}
+    weight = resampled(data.weight, rng)
+    drawn = np.flatnonzero(weight)
+    return _to_fit(data.take(drawn).reweighted(weight[drawn]))
 
 
 def _drawn_like(estimator: EMHiddenMarkov, data: Sequences, rng: np.random.Generator) -> dict[str, Any]:
     """A sequence drawn from the model, with the gaps of the one in the data."""
     drawn = drawn_sequence(*fitted_model(estimator), len(data.rows), rng)[0]
-    return {"X": np.where(np.isnan(data.rows.X), np.nan, drawn), "sample_weight": data.rows.weight}
+    rows = Rows(np.where(np.isnan(data.rows.X), np.nan, drawn), data.rows.weight)
+    return _to_fit(Sequences(rows, data.starts))
+
+
+def _to_fit(data: Sequences) -> dict[str, Any]:
+    return {"X": data.rows.X, "lengths": data.lengths, "sample_weight": data.rows.weight}
 
 
 def _n_symbols(estimator: EMHiddenMarkov) -> Any:

@@ -56,14 +56,13 @@ def by_bootstrap(
     `data` are the arguments of `fit` but for the weights, which `reading` has.
     """
     cases = reading.cases
-    weight = reading.in_order(cases.by_row(cases.weight))
 
     def draw(rng: np.random.Generator) -> dict[str, Any]:
         return {**data, "sample_weight": reading.in_order(cases.by_row(resampled(cases.weight, rng)))}
 
     bootstrap = Bootstrap(
         draw=draw,
-        responsibilities=lambda mixture: weight[:, None] * mixture.predict_expert_proba(**data),
+        responsibilities=lambda mixture, sample: mixture.predict_expert_proba(**data),
         named=lambda mixture: _named(mixture._state),
         permuted=_not_permuted if isinstance(estimator._state.fitted.model.gate, HierarchicalGate) else permuted,
     )
