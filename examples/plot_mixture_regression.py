@@ -21,7 +21,7 @@ crash = load_motorcycle(as_frame=True).data  # times in milliseconds, accel in g
 # --------------------
 # The criterion for a density is also one for the regression that follows from it.
 
-fits = [EMGaussianMixture(k, reg_covar=1e-4, random_state=0).fit(crash) for k in range(1, 8)]
+fits = [EMGaussianMixture(k, random_state=0).fit(crash) for k in range(1, 8)]
 for fit in fits:
     print(f"{len(fit.weights_)} components: BIC {fit.bic(crash):.1f}")
 mixture = min(fits, key=lambda fit: fit.bic(crash))
@@ -47,14 +47,14 @@ left.legend()
 # %%
 # More than a mean
 # ----------------
-# ``condition`` gives the whole density. At 35 ms the helmet may still be slowed down or already rebound, and the
-# density is wide; at 10 ms it is almost certain.
+# ``condition`` gives the whole density, a mixture of its own. At 14 ms the impact has just begun, or not yet: a narrow
+# peak stands on a wide foot.
 
-grid = np.linspace(-150, 90, 600)[:, None]
-for time in (10, 20, 35):
+grid = np.linspace(-200, 110, 1000)[:, None]
+for time in (14, 22, 35):
     density = mixture.condition("times", time)
     right.plot(np.exp(density.score_samples(pd.DataFrame(grid, columns=["accel"]))), grid, label=f"at {time} ms")
-right.set(xlabel="density", title="the same, at three times", xlim=(0, 0.06))
+right.set(xlabel="density", title="the same, at three times")
 right.legend()
 plt.show()
 

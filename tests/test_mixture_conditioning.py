@@ -208,6 +208,52 @@ class TestRegression:
         assert std[0, 1] == pytest.approx(np.sqrt(0.25 + 1e-4), rel=1e-6)
 
 
+class TestNoise:
+    X = np.concatenate([table(n=200), np.random.default_rng(7).uniform(-12, 12, (60, 4))])
+    mixture = EMGaussianMixture(3, noise=True, random_state=0).fit(X)
+
+    def test_it_is_there(self):
+        assert 0.1 < self.mixture.noise_weight_ < 0.4
+
+    def test_densities(self):
+        columns, others = [3, 0], [1, 2]
+        marginal = self.mixture.marginal(columns)
+        only = np.full_like(self.X, np.nan)
+        only[:, columns] = self.X[:, columns]
+        assert_allclose(marginal.score_samples(self.X[:, columns]), self.mixture.score_samples(only), rtol=1e-10)
+        assert_allclose(marginal.predict_proba(self.X[:, columns]), self.mixture.predict_proba(only), atol=1e-10)
+        for row in self.X[::40]:
+            conditional = self.mixture.condition(columns, row[columns])
+            whole = self.X.copy()
+            whole[:, columns] = row[columns]
+            expected = self.mixture.score_samples(whole) - marginal.score_samples(row[None, columns])
+            assert_allclose(conditional.score_samples(self.X[:, others]), expected, rtol=1e-9, atol=1e-9)
+
+    def test_filled_cells(self):
+        """Noise has the middle of its range, and the variance of a uniform law."""
+        asked = self.X[::9].copy()
+        asked[:, [0, 2]] = np.nan
+        filled, std = self.mixture.predict_missing(asked, return_std=True)
+        for row, mean, sd in zip(asked, filled, std, strict=True):
+            conditional = self.mixture.condition([1, 3], row[[1, 3]])
+            weight = np.append(conditional.weights_, conditional.noise_weight_)
+            assert weight.sum() == pytest.approx(1)
+            low, high = conditional.noise_range_
+            means = np.vstack([conditional.means_, (low + high) / 2])
+            variances = np.vstack([np.diagonal(conditional.covariances_, axis1=1, axis2=2), (high - low) ** 2 / 12])
+            expected = weight @ means
+            assert_allclose(mean[[0, 2]], expected, rtol=1e-9, atol=1e-9)
+            assert_allclose(sd[[0, 2]], np.sqrt(weight @ (variances + means**2) - expected**2), rtol=1e-8)
+
+    def test_what_is_returned_has_noise(self):
+        made = self.mixture.condition([0], [20.0])  # far from all components
+        assert made.noise
+        assert made.noise_weight_ > 0.999
+        drawn, labels = made.sample(500)
+        assert (labels == -1).mean() > 0.99
+        assert (drawn >= made.noise_range_[0]).all()
+
+
 class TestKindsOfData:
     def test_float32(self):
         X = table().astype(np.float32)

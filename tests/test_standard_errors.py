@@ -71,7 +71,7 @@ def test_exact_errors_are_those_of_the_numerical_hessian(covariance_type, missin
 @pytest.mark.parametrize("missing", [False, True])
 def test_information_is_the_second_derivative_anywhere(missing):
     """Not at a maximum only: by differences of a likelihood that scipy computes, in weights and covariances as such."""
-    X = forget(two_clusters(n=40)) if missing else two_clusters(n=40)
+    X = forget(two_clusters(n=15)) if missing else two_clusters(n=15)
     weight = np.random.default_rng(2).random(len(X)) + 0.5
     k, d, rng = 2, 2, np.random.default_rng(3)
     weights, means = np.array([0.3, 0.7]), rng.standard_normal((k, d))
@@ -149,6 +149,38 @@ def test_what_is_fixed_has_no_error(fixed, covariance_type):
     bootstrap = mixture.standard_errors(X, method="bootstrap", n_bootstrap=3)
     for name in NAMES:
         assert (bootstrap[name] == 0).all() == (name[:-1] in fixed)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("covariance_type", ["full", "EII"])
+def test_noise_and_labels(covariance_type, missing):
+    """Exact errors are those of differences, with noise as one more component and rows that are known."""
+    noise = np.random.default_rng(5).uniform(-9, 9, (40, 2))
+    X = np.concatenate([forget(two_clusters()) if missing else two_clusters(), noise])
+    labels = np.full(len(X), -1)
+    labels[:20], labels[200:230] = 1, 0
+    mixture = EMGaussianMixture(2, covariance_type=covariance_type, noise=True, tol=1e-14, reg_covar=0, random_state=0)
+    mixture.fit(X, labels=labels)
+    parts = np.append(mixture.weights_, mixture.noise_weight_), mixture.means_, mixture.covariances_
+    model = model_of(COVARIANCES[covariance_type], *parts, F64, mixture.noise_range_)
+    expected = errors.by_differences(*model, [Rows(X, np.ones(len(X)), labels)])
+    found = mixture.standard_errors(X, labels=labels)
+    assert list(found) == [*NAMES, "noise_weight_"]
+    assert_allclose(np.append(found["weights_"], found["noise_weight_"]), expected["weights"], rtol=1e-4)
+    for name in NAMES[1:]:
+        assert_allclose(found[name], expected[name[:-1]], rtol=1e-4)
+
+
+def test_labels_help():
+    X = two_clusters(apart=1.5)
+    labels = (np.arange(len(X)) >= len(X) // 3).astype(int)
+    mixture = fitted(X, fixed=(), means_init=[X[labels == k].mean(axis=0) for k in range(2)])
+    known = EMGaussianMixture(2, tol=1e-14, reg_covar=0).fit(X, labels=labels)
+    with_labels, without = known.standard_errors(X, labels=labels), mixture.standard_errors(X)
+    counts = np.bincount(labels)
+    variances = np.diagonal(known.covariances_, axis1=1, axis2=2)
+    assert_allclose(with_labels["means_"], np.sqrt(variances / counts[:, None]), rtol=1e-8)
+    assert (without["weights_"] > 1.1 * with_labels["weights_"]).all()
 
 
 def test_everything_fixed():

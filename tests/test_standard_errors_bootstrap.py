@@ -16,6 +16,7 @@ from emkit import (
     _bootstrap,
 )
 from emkit.datasets import load_earthquakes, load_old_faithful, load_tones
+from emkit.gaussian_mixture import errors
 
 FAITHFUL = load_old_faithful().data
 
@@ -152,6 +153,21 @@ class TestMixture:
         for name in given:
             assert_allclose(np.sort(given[name].ravel()), np.sort(soft[name].ravel()), rtol=0.4, atol=0.01)
 
+    def test_labels_and_noise(self):
+        X = np.concatenate([two_clusters(), np.random.default_rng(5).uniform(-12, 12, (80, 2))])
+        labels = np.full(len(X), -1)
+        labels[:30], labels[200:230] = 1, 0
+        mixture = EMGaussianMixture(2, noise=True, random_state=0).fit(X, labels=labels)
+        given = mixture.standard_errors(X, labels=labels, method="bootstrap", n_bootstrap=100)
+        assert_close_errors(given, mixture.standard_errors(X, labels=labels), 0.45)
+
+    def test_noise_that_takes_the_place_of_a_component(self):
+        named = {"weights_": np.array([0.5, 0.4]), "noise_weight_": np.array(0.1)}
+        with pytest.raises(ValueError, match="noise and a component have changed places"):
+            errors._permuted(named, np.array([2, 1, 0]), frozenset())
+        moved = errors._permuted(named, np.array([1, 0, 2]), frozenset())
+        assert_array_equal(moved["weights_"], [0.4, 0.5])
+
     def test_failures_are_counted(self):
         """A component of few rows loses them in some samples."""
         rng = np.random.default_rng(0)
@@ -192,7 +208,7 @@ class TestHiddenMarkov:
     def test_whole_sequences(self, emission):
         X = sequences(emission)
         hmm = EMHiddenMarkov(2, emission=emission, random_state=0).fit(X)
-        bootstrap = hmm.standard_errors(X, method="bootstrap", n_bootstrap=120)
+        bootstrap = hmm.standard_errors(X, method="bootstrap", n_bootstrap=80)
         assert_close_errors(bootstrap, hmm.standard_errors(X), 0.45)
 
     def test_sequences_and_not_rows_are_drawn(self):
@@ -222,7 +238,7 @@ class TestHiddenMarkov:
     def test_one_sequence_is_drawn_from_the_model(self):
         X = load_earthquakes().data[:, 1:]
         hmm = EMHiddenMarkov(2, emission="poisson", start="stationary", random_state=0).fit(X)
-        bootstrap = hmm.standard_errors(X, method="bootstrap", n_bootstrap=120)
+        bootstrap = hmm.standard_errors(X, method="bootstrap", n_bootstrap=80)
         information = hmm.standard_errors(X)
         assert_close_errors({"rates_": bootstrap["rates_"]}, {"rates_": information["rates_"]}, 0.35)
 
@@ -231,7 +247,7 @@ class TestHiddenMarkov:
         X[::2] = np.nan
         hmm = EMHiddenMarkov(2, start="uniform", random_state=0).fit(X)
         n_seen = (~np.isnan(X)).sum()
-        given = hmm.standard_errors(X, method="bootstrap", n_bootstrap=60)["means_"].ravel()
+        given = hmm.standard_errors(X, method="bootstrap", n_bootstrap=40)["means_"].ravel()
         assert (given > 1 / np.sqrt(n_seen)).all()  # of a mean that all rows tell
         assert (given < 5 / np.sqrt(n_seen)).all()
 

@@ -23,8 +23,10 @@ from ..chunks import Rows
 from ..families.base import log, posterior
 from ..families.covariance import COVARIANCES
 from ..imputer import latent
+from ..imputer.gaussian_table import Completed
 from ..imputer.reading import is_frame
 from ..imputer.rows import IncompleteRows
+from ..mixture.noise import fitted_weights
 from .fitted import model_of
 from .fitting import fitted_covariance, published
 
@@ -45,7 +47,7 @@ def marginal(estimator: EMGaussianMixture, columns: Any) -> EMGaussianMixture:
     """The mixture of some columns: of each component the rows and columns that belong to them ([1]_, 2.98)."""
     places = _places(estimator, columns)
     matrices = _matrices(estimator)[:, places[:, None], places]
-    return _as_fitted(estimator, places, estimator.weights_, estimator.means_[:, places], matrices)
+    return _as_fitted(estimator, places, fitted_weights(estimator), estimator.means_[:, places], matrices)
 
 
 def conditional(estimator: EMGaussianMixture, columns: Any, values: Any) -> EMGaussianMixture:
@@ -62,7 +64,8 @@ def conditional(estimator: EMGaussianMixture, columns: Any, values: Any) -> EMGa
     with np.errstate(over="ignore", invalid="ignore"):
         pairs = zip(_gaussians(estimator), spreads, strict=True)
         parts = [latent.condition(params, rows, into) for params, into in pairs]
-    resp = _responsibilities(estimator, [part.log_density for part in parts])[0]
+    of_noise = [noise.complete(rows).log_density for noise in _noise(estimator)]
+    resp = _responsibilities(estimator, [part.log_density for part in parts] + of_noise)[0]
     means = estimator.means_ + np.concatenate([part.deviations for part in parts])
     return _as_fitted(estimator, others, resp, means[:, others], spreads[:, others[:, None], others])
 
@@ -77,8 +80,9 @@ class Filled(NamedTuple):
 def fill(estimator: EMGaussianMixture, X: Any, with_sd: bool) -> Filled:
     """Conditional means of missing cells, chunk by chunk; observed cells as they are."""
     source, _ = as_source(estimator, X, reset=False)
-    cores = [latent.FullCore(params) for params in _gaussians(estimator)]
-    chunks = [_fill_chunk(estimator, cores, rows, with_sd) for rows in source]
+    parts: list[Part] = [latent.FullCore(params) for params in _gaussians(estimator)]
+    parts += _noise(estimator)
+    chunks = [_fill_chunk(estimator, parts, rows, with_sd) for rows in source]
     return Filled(*(np.concatenate(part) for part in zip(*chunks, strict=True)))
 
 
@@ -91,26 +95,46 @@ def like(X: Any, values: np.ndarray) -> Any:
     return type(X)(values, schema=X.columns)
 
 
-def _fill_chunk(estimator: EMGaussianMixture, cores: list[latent.FullCore], rows: Rows, with_sd: bool) -> Filled:
+class _Noise(NamedTuple):
+    """Uniform noise, whose columns know nothing of each other."""
+
+    lower: np.ndarray  # (d,)
+    upper: np.ndarray
+
+    def complete(self, rows: IncompleteRows, with_variance: bool = True) -> Completed:
+        width, seen = self.upper - self.lower, rows.exact == 1
+        mean = np.where(seen, rows.values, (self.lower + self.upper) / 2)
+        return Completed(mean, np.where(seen, 0.0, width**2 / 12), -(seen @ np.log(width)))
+
+
+Part = latent.FullCore | _Noise
+
+
+def _noise(estimator: EMGaussianMixture) -> list[_Noise]:
+    """That of the fit, if it has any."""
+    return [_Noise(*_noise_range(estimator))] if _has_noise(estimator) else []
+
+
+def _fill_chunk(estimator: EMGaussianMixture, parts: list[Part], rows: Rows, with_sd: bool) -> Filled:
     values, sd = rows.X.copy(), np.zeros_like(rows.X)
     at = rows.missing
     if len(at):
         gaps = np.isnan(values[at])
-        mean, variance = _moments(estimator, cores, _incomplete(values[at]), with_sd)
+        mean, variance = _moments(estimator, parts, _incomplete(values[at]), with_sd)
         values[at] = np.where(gaps, mean, values[at])
         sd[at] = np.where(gaps, np.sqrt(variance), 0.0)
     return Filled(values, sd)
 
 
 def _moments(
-    estimator: EMGaussianMixture, cores: list[latent.FullCore], rows: IncompleteRows, with_sd: bool
+    estimator: EMGaussianMixture, parts: list[Part], rows: IncompleteRows, with_sd: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (n, d) of the mixture of the components' conditionals; the variance is zero if not asked for.
 
     The variance is that within the components plus that of their means.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        done = [core.complete(rows, with_sd) for core in cores]
+        done = [part.complete(rows, with_sd) for part in parts]
     resp = _responsibilities(estimator, [part.log_density for part in done])
     mean = sum(r[:, None] * part.mean for r, part in zip(resp.T, done, strict=True))
     variance = np.zeros_like(mean)
@@ -121,16 +145,24 @@ def _moments(
 
 
 def _responsibilities(estimator: EMGaussianMixture, log_densities: list[np.ndarray]) -> np.ndarray:
-    """(n, k) given the components' log densities of what is observed; ValueError where these are not finite."""
+    """(n, k), noise last, given log densities of what is observed; ValueError where these are not finite."""
     densities = np.column_stack(log_densities)
     if not np.isfinite(densities).all():
         raise ValueError("a value is so far from the components that its distance from them overflows")
-    return posterior(densities + log(estimator.weights_.astype(np.float64)))[1]
+    return posterior(densities + log(fitted_weights(estimator)))[1]
 
 
 def _incomplete(X: np.ndarray) -> IncompleteRows:
     known = ~np.isnan(X)
     return IncompleteRows(np.where(known, X, 0.0).astype(np.float64), known.astype(np.uint8), np.ones(len(X)))
+
+
+def _has_noise(estimator: EMGaussianMixture) -> bool:
+    return hasattr(estimator, "noise_weight_")
+
+
+def _noise_range(estimator: EMGaussianMixture) -> np.ndarray:
+    return estimator.noise_range_.astype(np.float64)
 
 
 def _matrices(estimator: EMGaussianMixture) -> np.ndarray:
@@ -171,7 +203,7 @@ def _places(estimator: EMGaussianMixture, columns: Any) -> np.ndarray:
 def _as_fitted(
     estimator: EMGaussianMixture, places: np.ndarray, weights: np.ndarray, means: np.ndarray, matrices: np.ndarray
 ) -> EMGaussianMixture:
-    """An estimator of the columns at `places` with these parameters, as if it had been fitted.
+    """An estimator of the columns at `places` with these parameters, the weight of noise last, as if it were fitted.
 
     It has the constructor's arguments of the other one, but for what they say of a start.
     """
@@ -179,10 +211,10 @@ def _as_fitted(
     kind = kind if kind in PUBLISHED else "full"
     dtype = estimator.means_.dtype
     made = clone(estimator).set_params(n_components=len(means), covariance_type=kind, fixed=())
-    made.set_params(weights_init=None, means_init=None, precisions_init=None)
-    for name, value in published(
-        *model_of(COVARIANCES[kind], weights, means, PUBLISHED[kind](matrices), dtype)
-    ).items():
+    made.set_params(weights_init=None, means_init=None, precisions_init=None, noise=_has_noise(estimator))
+    noise_range = _noise_range(estimator)[:, places] if _has_noise(estimator) else None
+    model, params = model_of(COVARIANCES[kind], weights, means, PUBLISHED[kind](matrices), dtype, noise_range)
+    for name, value in published(model, params).items():
         setattr(made, name, value)
     made._fitted_type = kind
     made.n_features_in_ = len(places)

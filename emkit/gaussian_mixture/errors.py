@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,21 +20,21 @@ from .. import _bootstrap, _information
 from .._bootstrap import Bootstrap, permuted, resampled
 from .._validation import as_source, check_sample_weight
 from ..chunks import Rows
-from ..families.base import posterior
+from ..families.base import only_known, posterior
 from ..families.covariance import Covariance
+from ..mixture.model import MixtureModel, MixtureParams
+from ..mixture.noise import fitted_weights
 from .fitted import model_of
 from .fitting import fitted_covariance
 from .information import Pairs, observed_information
-from .model import GaussianMixtureModel, GaussianMixtureParams
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
 
 F64 = np.dtype(np.float64)
-NAMES = ("weights_", "means_", "covariances_")
 
 
-def by_information(estimator: EMGaussianMixture, X: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+def by_information(estimator: EMGaussianMixture, X: Any, sample_weight: Any, labels: Any) -> dict[str, np.ndarray]:
     """By the names of the fitted attributes; 0 for those that were fixed."""
     if estimator.assignment == "hard":
         raise ValueError(
@@ -41,33 +42,53 @@ def by_information(estimator: EMGaussianMixture, X: Any, sample_weight: Any) -> 
             "method='bootstrap'"
         )
     covariance, fixed = fitted_covariance(estimator), frozenset(estimator.fixed)
-    parts = estimator.weights_, estimator.means_, estimator.covariances_
-    if not (parts[0] > 0).all():
-        raise ValueError(f"component {int(parts[0].argmin())} has weight 0, so X tells nothing of its parameters")
-    source, _ = as_source(estimator, X, sample_weight, reset=False)
-    chunks = [Rows(rows.X.astype(np.float64), rows.weight.astype(np.float64)) for rows in source]
-    model, params = model_of(covariance, *parts, F64)
-    entries = free_entries(covariance, *params.gaussians.means.shape)
+    weights = fitted_weights(estimator)
+    if not (weights > 0).all():
+        raise ValueError(f"component {int(weights.argmin())} has weight 0, so X tells nothing of its parameters")
+    source, _ = as_source(estimator, X, sample_weight, labels, reset=False)
+    chunks = [Rows(rows.X.astype(np.float64), rows.weight.astype(np.float64), rows.labels) for rows in source]
+    parts = weights, estimator.means_, estimator.covariances_
+    model, params = model_of(covariance, *parts, F64, getattr(estimator, "noise_range_", None))
+    entries = free_entries(covariance, *estimator.means_.shape)
     if entries is None:
-        errors = by_differences(GaussianMixtureModel(model.family, fixed=fixed), params, chunks)
+        errors = by_differences(replace(model, fixed=fixed), params, chunks)
     else:
-        errors = exactly(model, params, chunks, fixed, entries)
-    return {f"{name}_": error for name, error in errors.items()}
+        errors = exactly(covariance, model, params, chunks, fixed, entries)
+    return _published(errors, len(estimator.weights_))
 
 
 def by_bootstrap(
-    estimator: EMGaussianMixture, X: Any, sample_weight: Any, n_bootstrap: int, n_jobs: int | None
+    estimator: EMGaussianMixture, X: Any, sample_weight: Any, labels: Any, n_bootstrap: int, n_jobs: int | None
 ) -> dict[str, np.ndarray]:
     """By the names of the fitted attributes, from refits to rows drawn with replacement."""
     weight = _weight_of_rows(estimator, X, sample_weight)
     shared = frozenset({"covariances_"} if fitted_covariance(estimator).shared else ())
     bootstrap = Bootstrap(
-        draw=lambda rng: {"X": X, "sample_weight": resampled(weight, rng)},
+        draw=lambda rng: {"X": X, "labels": labels, "sample_weight": resampled(weight, rng)},
         responsibilities=lambda mixture, sample: mixture.predict_proba(X),
-        named=lambda mixture: {name: getattr(mixture, name) for name in NAMES},
-        permuted=partial(permuted, shared=shared),
+        named=lambda mixture: _published(_named_of(mixture), len(mixture.weights_)),
+        permuted=partial(_permuted, shared=shared),
     )
     return _bootstrap.standard_errors(estimator, bootstrap, n_bootstrap, n_jobs)
+
+
+def _named_of(estimator: EMGaussianMixture) -> dict[str, np.ndarray]:
+    return {"weights": fitted_weights(estimator), "means": estimator.means_, "covariances": estimator.covariances_}
+
+
+def _published(named: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
+    """By the names of the fitted attributes; the weight of noise, if it has one, by itself."""
+    weights, *noise = np.split(named["weights"], [k]) if len(named["weights"]) > k else (named["weights"],)
+    parts = {**{f"{name}_": value for name, value in named.items()}, "weights_": weights}
+    return {**parts, "noise_weight_": noise[0][0]} if noise else parts
+
+
+def _permuted(named: dict[str, Any], order: np.ndarray, shared: frozenset[str]) -> dict[str, Any]:
+    """Noise is not matched with components: if it stands for one now, the refit is of no use."""
+    k = len(named["weights_"])
+    if set(order[:k]) != set(range(k)):
+        raise ValueError("noise and a component have changed places")
+    return permuted(named, order[:k], shared)
 
 
 def _weight_of_rows(estimator: EMGaussianMixture, X: Any, sample_weight: Any) -> np.ndarray:
@@ -78,12 +99,10 @@ def _weight_of_rows(estimator: EMGaussianMixture, X: Any, sample_weight: Any) ->
     return np.ones(n_rows) if weight is None else weight
 
 
-def by_differences(
-    model: GaussianMixtureModel, params: GaussianMixtureParams, chunks: Sequence[Rows]
-) -> dict[str, np.ndarray]:
+def by_differences(model: MixtureModel, params: MixtureParams, chunks: Sequence[Rows]) -> dict[str, np.ndarray]:
     """By the numerical Hessian: about 2 p^2 passes over the rows for p free parameters."""
 
-    def at(vector: np.ndarray) -> GaussianMixtureParams:
+    def at(vector: np.ndarray) -> MixtureParams:
         moved = model.from_vector(vector, params)
         if moved is None:
             raise ValueError("the fit is at the border of what the parameters may be: there is no standard error")
@@ -91,14 +110,16 @@ def by_differences(
 
     def value(vector: np.ndarray) -> float:
         there = at(vector)
-        return sum(float(rows.weight @ posterior(model.log_joint(there, rows))[0]) for rows in chunks)
+        joints = (only_known(model.log_joint(there, rows), rows.labels) for rows in chunks)
+        return sum(float(rows.weight @ posterior(joint)[0]) for rows, joint in zip(chunks, joints, strict=True))
 
     return _information.standard_errors(value, lambda vector: _named(at(vector)), model.to_vector(params))
 
 
 def exactly(
-    model: GaussianMixtureModel,
-    params: GaussianMixtureParams,
+    covariance_type: Covariance,
+    model: MixtureModel,
+    params: MixtureParams,
     chunks: Sequence[Rows],
     fixed: frozenset[str],
     entries: Entries,
@@ -106,8 +127,8 @@ def exactly(
     """By the exact Hessian, for covariances that are linear in their free entries."""
     named = _named(params)
     errors = {name: np.zeros(np.shape(value)) for name, value in named.items()}
-    pairs = _pairs(model.family.covariance, *params.gaussians.means.shape)
-    parts = [part for part in _parts(model.family.covariance, params, pairs, entries) if part.name not in fixed]
+    pairs = _pairs(covariance_type, *params.components.means.shape)
+    parts = [part for part in _parts(covariance_type, params, pairs, entries) if part.name not in fixed]
     if not parts or sum(part.steps.shape[1] for part in parts) == 0:
         return errors
     information, score = observed_information(model, params, chunks, pairs)
@@ -148,25 +169,23 @@ class Part(NamedTuple):
     atoms: csr_array  # (number of atoms, p), see `information`
 
 
-def _parts(
-    covariance: Covariance, params: GaussianMixtureParams, pairs: Pairs, entries: Entries
-) -> tuple[Part, Part, Part]:
-    k, d = params.gaussians.means.shape
-    size = 1 + d + len(pairs.a)
-    first = size * np.arange(k)[:, None]
-    balanced = csr_array(null_space(np.ones((1, k))))  # weights keep their sum
+def _parts(covariance: Covariance, params: MixtureParams, pairs: Pairs, entries: Entries) -> tuple[Part, Part, Part]:
+    k, d = params.components.means.shape
+    k_all, size = len(params.weights), 1 + d + len(pairs.a)  # with noise
+    first, n_atoms = size * np.arange(k)[:, None], size * k + k_all - k
+    balanced = csr_array(null_space(np.ones((1, k_all))))  # weights keep their sum
     whole = csr_array(np.eye(k * d))
     p, shape = len(entries.place), covariance.shape(k, d)
     steps = np.zeros((int(np.prod(shape)), p))
     steps[entries.place, np.arange(p)] = steps[entries.mirror, np.arange(p)] = 1.0
     moved = [covariance.dense(step.reshape(shape), k, d)[:, pairs.a, pairs.b].ravel() for step in steps.T]
     return (
-        Part("weights", balanced, _placed(balanced, first.ravel(), k * size)),
-        Part("means", whole, _placed(whole, (first + 1 + np.arange(d)).ravel(), k * size)),
+        Part("weights", balanced, _placed(balanced, size * np.arange(k_all), n_atoms)),
+        Part("means", whole, _placed(whole, (first + 1 + np.arange(d)).ravel(), n_atoms)),
         Part(
             "covariances",
             csr_array(steps),
-            _placed(csr_array(np.stack(moved, axis=1)), (first + 1 + d + np.arange(len(pairs.a))).ravel(), k * size),
+            _placed(csr_array(np.stack(moved, axis=1)), (first + 1 + d + np.arange(len(pairs.a))).ravel(), n_atoms),
         ),
     )
 
@@ -183,9 +202,9 @@ def _pairs(covariance: Covariance, k: int, d: int) -> Pairs:
     return Pairs(*np.nonzero(np.tril(moved)))
 
 
-def _named(params: GaussianMixtureParams) -> dict[str, np.ndarray]:
+def _named(params: MixtureParams) -> dict[str, np.ndarray]:
     return {
         "weights": params.weights,
-        "means": params.gaussians.means,
-        "covariances": params.gaussians.covariances,
+        "means": params.components.means,
+        "covariances": params.components.covariances,
     }

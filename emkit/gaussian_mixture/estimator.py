@@ -380,7 +380,9 @@ class EMGaussianMixture(MixtureEstimator):
         values = conditioning.like(X, filled.values)
         return (values, conditioning.like(X, filled.sd)) if return_std else values
 
-    def standard_errors(self, X, y=None, *, sample_weight=None, method="information", n_bootstrap=100, n_jobs=None):
+    def standard_errors(
+        self, X, y=None, *, sample_weight=None, labels=None, method="information", n_bootstrap=100, n_jobs=None
+    ):
         """Standard errors of the parameters.
 
         Parameters
@@ -389,7 +391,7 @@ class EMGaussianMixture(MixtureEstimator):
             The training data; see `fit`.
         y : None
             Ignored.
-        sample_weight : array-like of shape (n_samples,) or None, default=None
+        sample_weight, labels : array-like of shape (n_samples,) or None, default=None
             As in `fit`.
         method : {"information", "bootstrap"}, default="information"
             "information" inverts the observed information of the log-likelihood, missing values included ([1]_, [2]_
@@ -406,8 +408,8 @@ class EMGaussianMixture(MixtureEstimator):
         Returns
         -------
         dict of str to ndarray
-            Standard errors, shaped as the fitted attributes ``weights_``, ``means_`` and ``covariances_``. 0 for what
-            was `fixed`.
+            Standard errors, shaped as the fitted attributes ``weights_``, ``means_`` and ``covariances_`` (and
+            ``noise_weight_``). 0 for what was `fixed`. The range of noise is taken for known.
 
         Raises
         ------
@@ -444,8 +446,8 @@ class EMGaussianMixture(MixtureEstimator):
         """
         check_is_fitted(self)
         if check_choice("method", method, ("information", "bootstrap")) == "information":
-            return errors.by_information(self, X, sample_weight)
-        return errors.by_bootstrap(self, X, sample_weight, n_bootstrap, n_jobs)
+            return errors.by_information(self, X, sample_weight, labels)
+        return errors.by_bootstrap(self, X, sample_weight, labels, n_bootstrap, n_jobs)
 
     def _check_criterion(self, name):
         check_is_fitted(self)

@@ -24,8 +24,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..chunks import Rows
-from ..families.base import posterior
-from .model import GaussianMixtureModel, GaussianMixtureParams
+from ..families.base import only_known, posterior
+from ..families.gaussian import GaussianFamily
+from ..mixture.model import MixtureModel, MixtureParams
+from ..mixture.noise import without_noise
 
 BLOCK_CELLS = 2_000_000  # of the scores of some rows, which are in memory at a time
 
@@ -43,10 +45,13 @@ class Pairs(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """Derivatives of the log-likelihood by the atoms, those of a component together: weight, mean, entries."""
+    """Derivatives of the log-likelihood by the D atoms.
 
-    information: np.ndarray  # (k (1 + d + m), the same)
-    score: np.ndarray  # (k (1 + d + m),)
+    Those of a component are together: weight, mean, entries; then comes the weight of noise, if there is any.
+    """
+
+    information: np.ndarray  # (D, D)
+    score: np.ndarray  # (D,)
 
 
 class Seen(NamedTuple):
@@ -58,17 +63,16 @@ class Seen(NamedTuple):
     columns: np.ndarray  # (o,): what is seen
 
 
-def observed_information(
-    model: GaussianMixtureModel, params: GaussianMixtureParams, chunks: Iterable[Rows], pairs: Pairs
-) -> Slopes:
+def observed_information(model: MixtureModel, params: MixtureParams, chunks: Iterable[Rows], pairs: Pairs) -> Slopes:
     """Of rows in float64. O(n D^2) for D atoms, and O(K m^2) for each pattern of missing values in a chunk."""
-    k, d = params.gaussians.means.shape
-    covariances = model.family.covariance.dense(params.gaussians.covariances, k, d)
-    atoms = _Atoms(params.weights, params.gaussians.means, covariances, pairs)
-    size = k * atoms.size
+    family, gaussians = without_noise(model.family), params.components
+    assert isinstance(family, GaussianFamily)
+    covariances = family.covariance.dense(gaussians.covariances, *gaussians.means.shape)
+    atoms = _Atoms(params.weights, gaussians.means, covariances, pairs)
+    size = len(covariances) * atoms.size + len(params.weights) - len(covariances)
     total = Slopes(np.zeros((size, size)), np.zeros(size))
     for chunk in chunks:
-        resp = posterior(model.log_joint(params, chunk))[1]
+        resp = posterior(only_known(model.log_joint(params, chunk), chunk.labels))[1]
         for seen in _by_pattern(chunk, resp):
             atoms.add(seen, total)
     return total
@@ -89,7 +93,7 @@ def _by_pattern(chunk: Rows, resp: np.ndarray) -> Iterator[Seen]:
 
 @dataclass(frozen=True, eq=False)
 class _Atoms:
-    weights: np.ndarray  # (k,)
+    weights: np.ndarray  # (k,), or (k + 1,) with that of noise
     means: np.ndarray  # (k, d)
     covariances: np.ndarray  # (k, d, d)
     pairs: Pairs
@@ -102,7 +106,7 @@ class _Atoms:
     def add(self, seen: Seen, total: Slopes) -> None:
         """Add what rows of one pattern contribute."""
         precisions = self._precisions(seen.columns)
-        step = max(BLOCK_CELLS // (len(self.weights) * self.size), 1)
+        step = max(BLOCK_CELLS // (len(self.means) * self.size), 1)
         for start in range(0, len(seen.X), step):
             part = slice(start, start + step)
             self._add_block(seen.X[part], seen.weight[part], seen.resp[part], precisions, total)
@@ -118,7 +122,8 @@ class _Atoms:
     def _add_block(
         self, X: np.ndarray, weight: np.ndarray, resp: np.ndarray, precisions: np.ndarray, total: Slopes
     ) -> None:
-        expected = np.empty((len(X), len(self.weights), self.size))
+        k_all, n = len(self.means), len(X)
+        expected = np.empty((n, k_all, self.size))
         for k, precision in enumerate(precisions):
             pulls = np.where(np.isnan(X), 0.0, X - self.means[k]) @ precision  # rows times the precision
             scores = self._scores(k, pulls, precision)
@@ -127,7 +132,8 @@ class _Atoms:
             share = weight * resp[:, k]
             within = self._complete(k, pulls, precision, share) - (scores * share[:, None]).T @ scores
             total.information[own, own] += within
-        flat = expected.reshape(len(X), -1)
+        of_noise = resp[:, k_all:] / self.weights[k_all:]  # the information of its own weight cancels
+        flat = np.hstack([expected.reshape(n, -1), of_noise])
         total.information[:] += (flat * weight[:, None]).T @ flat
         total.score[:] += weight @ flat
 
