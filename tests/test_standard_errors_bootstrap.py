@@ -17,6 +17,7 @@ from emkit import (
 )
 from emkit.datasets import load_earthquakes, load_old_faithful, load_tones
 from emkit.gaussian_mixture import errors
+from emkit.hidden_markov import errors as hidden_markov_errors
 
 FAITHFUL = load_old_faithful().data
 
@@ -75,6 +76,11 @@ class TestParts:
         assert_array_equal(moved["lists_"][0], named["lists_"][0][order])
         assert moved["covariances_"] is named["covariances_"]
         assert moved["one_"] is named["one_"]
+
+    def test_transitions_are_permuted_on_both_sides(self):
+        transmat, order = np.random.default_rng(0).random((3, 3)), np.array([2, 0, 1])
+        moved = hidden_markov_errors._permuted({"transmat_": transmat}, order, frozenset())["transmat_"]
+        assert all(moved[i, j] == transmat[order[i], order[j]] for i in range(3) for j in range(3))
 
 
 class TestMixture:
