@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
-from .._validation import FLOATS, check_sample_weight, iterate_blocks, refuse_dates, unmasked
+from .._validation import FLOATS, check_sample_weight, is_missing, iterate_blocks, refuse_dates, unmasked
 from ..chunks import Rows
 from ..description import Description, describe
 from ..families.gaussian import check_range
@@ -166,14 +166,6 @@ def check_width(y: np.ndarray, n_columns: int, where: str) -> None:
     """ValueError for responses of another number of columns than there were somewhere."""
     if y.shape[1] != n_columns:
         raise ValueError(f"y has {y.shape[1]} column(s), but had {n_columns} in {where}")
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN, or another that does not equal itself."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas' NA cannot say
-        return True
 
 
 def _weight_of_blocks(weight: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -10,8 +10,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from .._validation import unmasked
-from .reading import is_missing
+from .._validation import is_missing, unmasked
 
 
 def require(estimator: Any, y: Any) -> None:
