@@ -92,6 +92,11 @@ class Family(ABC):
         """Responsibilities of parts (n, n_parts) as those of components (n, k)."""
         return resp
 
+    @property
+    def bears_far_rows(self) -> bool:
+        """Whether far rows may belong to a component, or to none, that is not far itself: starts look past them."""
+        return False
+
     def check_rows(self, X: np.ndarray) -> None:  # noqa: B027  # a family of all numbers need not say so
         """ValueError for a value that the family does not know, naming value, row and column."""
 

@@ -112,6 +112,10 @@ class MixedFamily(Family):
     def n_features(self) -> int:
         return sum(len(columns) for columns, _ in self.by_kind)
 
+    @property
+    def bears_far_rows(self) -> bool:
+        return any(family.bears_far_rows for _, family in self.by_kind)
+
     def check_rows(self, X: np.ndarray) -> None:
         for columns, family in self.by_kind:
             _renumbered(family.check_rows, X, columns)

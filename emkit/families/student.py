@@ -22,12 +22,14 @@ from scipy.special import digamma, gammaln
 
 from .._validation import check_array
 from ..chunks import Rows
+from ..fences import outer_fences, within
 from .base import Family, Options
 from .discrete import check_finite
 from .gaussian import LOG_2PI, GaussianFamily, GaussianParams
 
 LEAST_DEGREES, MOST_DEGREES = 0.1, 1e3
 FIRST_DEGREES = 10.0  # of a start
+START_DEGREES, START_STEPS = 3.0, 10  # by which a start finds out what is far from a part
 
 
 class StudentParams(NamedTuple):
@@ -71,7 +73,10 @@ class StudentFamily(Family):
 
     @classmethod
     def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
-        return cls(GaussianFamily.for_data(n_components, options, X, weight))
+        """The unit of each column is the deviation within its outer fences, so that far rows do not stretch it."""
+        weight = np.ones(len(X)) if weight is None else weight
+        (rows,) = within([Rows(X, weight)], outer_fences(X, weight))
+        return cls(GaussianFamily.for_data(n_components, options, rows.X, weight))
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
@@ -84,6 +89,10 @@ class StudentFamily(Family):
     @property
     def n_features(self) -> int:
         return self.gaussian.n_features
+
+    @property
+    def bears_far_rows(self) -> bool:
+        return True
 
     def check_rows(self, X: np.ndarray) -> None:
         self.gaussian.check_rows(X)
@@ -169,7 +178,15 @@ class StudentFamily(Family):
         return StudentParams(gaussian._replace(means=means), nu)
 
     def start(self, rows: Rows, resp: np.ndarray) -> StudentParams:
-        gaussian = self.gaussian.start(rows, resp)
+        """Rows that are far from their part count less, by what t with few degrees of freedom makes of them."""
+        degrees = np.full(self.n_components, START_DEGREES)
+        (usual,) = within([rows], outer_fences(rows.X, resp.sum(axis=1)))
+        params = StudentParams(self.gaussian.start(usual, resp), degrees)
+        for _ in range(START_STEPS):
+            params = self.m_step(self.moments(params, rows, resp), params, frozenset({"degrees_of_freedom"}))
+        squared, _, n_observed = self._distances(params, rows)
+        precision = self._halves(degrees)[n_observed] / ((degrees + squared) / 2)
+        gaussian = self.gaussian.start(rows, resp * precision)
         matrices = gaussian.covariances * (1 - 2 / FIRST_DEGREES)  # so that variances are those of the rows
         return StudentParams(self.gaussian.params(gaussian.means, matrices), np.full(self.n_components, FIRST_DEGREES))
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._validation import as_source, check_array, check_choice, check_number
-from ..chunks import Source
+from ..chunks import Rows, Source, joined
 from ..description import Description, describe
 from ..engine import Earlier
 from ..executors import Serial
 from ..families.base import Family
 from ..families.covariance import COVARIANCES, Covariance
 from ..families.gaussian import GaussianFamily, check_range
-from ..mixture.given import GivenStart, check_rows, check_start, given_responsibilities, given_weights, strategy
+from ..fences import outer_fences, within
+from ..mixture.given import (
+    GivenStart,
+    check_objective,
+    check_rows,
+    check_start,
+    given_responsibilities,
+    given_weights,
+    strategy,
+)
 from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.noise import (
     WithNoise,
@@ -26,7 +36,9 @@ from ..mixture.noise import (
     without_noise,
 )
 from ..mixture.problem import MixtureProblem
+from ..mixture.starts import ALL_ROWS
 from ..online import OnlineState, online_step
+from ..seeding import draw_units
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
@@ -50,16 +62,20 @@ def fit_batch(
     description = describe(source, source.n_features)
     check_rows(description.n_rows, description.unobserved, estimator.n_components)
     check_range(description, source.dtype)
-    model = make_model(estimator, description, source.dtype, range_of(source) if estimator.noise else None)
+    noise_range = None
+    if estimator.noise:
+        noise_range, description = range_of(source), describe(_usual(source, description), source.n_features)
+    model = make_model(estimator, description, source.dtype, noise_range)
     given = given_start(estimator, description, kept)
     rng = estimator._random_generator()
-    methods, n_starts = strategy(estimator, given, GaussianFamily.names)
+    methods, n_starts = strategy(estimator, given, model.family)
     problem = MixtureProblem(model, source, given, description, methods, rng)
-    if problem.shows_all_components:
+    if problem.has_certain_start:
         n_starts = 1
     start, earlier = _only_start(owner, problem, n_starts, rng)
     search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
     best = search.best.result
+    check_objective(best.objective)
     _publish(estimator, model, best.params, best.objective, best.stats.weight)
     steps = [step for step in best.history if step.phase not in ("start", "sample")]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
@@ -81,7 +97,8 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
             setattr(estimator, name, getattr(owner, name))
     dtype = owner.means_.dtype
     source, _ = as_source(estimator, X, sample_weight, reset=False)
-    description = describe(source, source.n_features, online.description)
+    rows = _usual(source, describe(source, source.n_features)) if owner.noise else source
+    description = describe(rows, source.n_features, online.description)
     check_range(description, dtype)
     model = make_model(estimator, description, dtype, getattr(owner, "noise_range_", None))
     stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, dtype))
@@ -113,9 +130,21 @@ def make_model(
     family: Family = GaussianFamily(
         COVARIANCES[estimator.covariance_type], estimator.n_components, description.scale, estimator.reg_covar, dtype
     )
-    if estimator.noise:
-        family = WithNoise.over(family, noise_range, description.scale)
+    if noise_range is not None:
+        family = WithNoise.over(family, noise_range)
     return MixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
+
+
+def _usual(source: Source, description: Description) -> Iterator[Rows]:
+    """The rows with far values moved to the fences: noise is for them, and they must not stretch the floor's units.
+
+    Where the fences are is seen from some of the rows if these are many.
+    """
+    some: Iterable[Rows] = source
+    if description.n_rows >= ALL_ROWS:
+        some = draw_units(source, description.weight, ALL_ROWS, np.random.default_rng(0))
+    rows = joined(some)
+    return within(source, outer_fences(rows.X, rows.weight))
 
 
 def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:
@@ -124,7 +153,7 @@ def given_start(estimator: EMGaussianMixture, description: Description, kept: np
     covariance = COVARIANCES[estimator.covariance_type]
     parts: dict[str, np.ndarray] = {}
     if estimator.weights_init is not None:
-        parts["weights"] = given_weights(estimator.weights_init, k)
+        parts["weights"] = given_weights(estimator.weights_init, k, estimator.noise)
     if estimator.means_init is not None:
         parts["means"] = check_array("means_init", estimator.means_init, (k, d), "means")
     if estimator.precisions_init is not None:

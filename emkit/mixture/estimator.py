@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from .._compat import with_callbacks
+from ..chunks import joined
 from ..families.table import COUNTED, takes_only
 from .base import MixtureEstimator
 from .fitting import fit, fitted_model, read
@@ -210,8 +211,7 @@ class EMMixture(MixtureEstimator):
     def _read(self, X):
         source, _ = read(self, X, reset=False)
         model, _ = fitted_model(self)
-        for rows in source:
-            model.family.check_rows(rows.X)
+        model.family.check_rows(joined(source).X)
         return source
 
     def _fitted(self, dtype):

@@ -12,8 +12,17 @@ from ..chunks import ArraySource, Rows, joined
 from ..engine import Earlier
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
-from ..families.table import COUNTED, family_class, family_of_rows, takes_only
-from .given import GivenStart, check_rows, check_start, given_responsibilities, given_weights, strategy
+from ..families.table import family_class, family_of_rows, takes_only
+from ..fences import outer_fences, within
+from .given import (
+    GivenStart,
+    check_objective,
+    check_rows,
+    check_start,
+    given_responsibilities,
+    given_weights,
+    strategy,
+)
 from .model import MixtureModel, MixtureParams
 from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
 from .problem import MixtureProblem
@@ -37,16 +46,17 @@ def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any, labe
     model = make_model(estimator, rows, kept)
     given = given_start(estimator, model, len(rows), kept)
     rng = estimator._random_generator()
-    methods, n_starts = strategy(estimator, given, model.family.names)
+    methods, n_starts = strategy(estimator, given, model.family)
     size = Size(len(rows), float(rows.weight.sum()))
     problem = MixtureProblem(model, source, given, size, methods, rng)
-    if problem.shows_all_components:
+    if problem.has_certain_start:
         n_starts = 1
     start, earlier = _only_start(owner, problem, n_starts, rng)
     search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
+    check_objective(search.best.result.objective)
     for name, value in published(model, search.best.result.params).items():
         setattr(estimator, name, value)
-    estimator._fitted_type = (estimator.family, options_of(estimator))
+    estimator._fitted_type = _type_of(estimator)
     estimator._record(search, model)
 
 
@@ -69,9 +79,12 @@ def check_params(estimator: EMMixture) -> None:
     check_choice("covariance_type", estimator.covariance_type, tuple(COVARIANCES))
     check_number("reg_covar", estimator.reg_covar, 0)
     check_choice("noise", estimator.noise, (True, False))
-    if estimator.noise and takes_only(estimator.family, COUNTED):
-        raise ValueError(f"noise=True is uniform over a range of numbers, which family={estimator.family!r} has not")
-    names = ("weights", *family_class(estimator.family, "family").names)
+    if estimator.noise and not takes_only(estimator.family, ("gaussian", "student")):
+        raise ValueError(f"noise=True needs family 'gaussian' or 'student', but got family={estimator.family!r}")
+    names = tuple(family_class(estimator.family, "family").names)
+    if "weights" in names:
+        raise ValueError(f"family={estimator.family!r} calls a parameter 'weights', as the mixture calls its own")
+    names = ("weights", *names)
     check_start(estimator, names)
     given = estimator.parts_init
     if given is not None and (not isinstance(given, dict) or any(name not in names for name in given)):
@@ -82,29 +95,32 @@ def options_of(estimator: EMMixture) -> Options:
     return Options(
         covariance_type=estimator.covariance_type,
         reg_covar=estimator.reg_covar,
-        n_symbols=estimator.n_symbols,
+        n_symbols=_settled(estimator.n_symbols),
         emissionprob_prior=estimator.emissionprob_prior,
     )
 
 
+def _type_of(estimator: EMMixture) -> tuple[Any, Options]:
+    """What `fitted_model` needs to know besides the parameters."""
+    return _settled(estimator.family), options_of(estimator)
+
+
+def _settled(value: Any) -> Any:
+    """A list or an array, which the user may change later, as a tuple; anything else as it is."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    return tuple(value) if isinstance(value, list) else value
+
+
 def make_model(estimator: EMMixture, rows: Rows, kept: np.ndarray | None) -> MixtureModel:
-    family = family_of_rows(
-        estimator.family, "family", estimator.n_components, options_of(estimator), rows.X, rows.weight, kept
+    usual = rows
+    if estimator.noise:  # far rows, which noise is for, must not stretch the family's units
+        (usual,) = within([rows], outer_fences(rows.X, rows.weight))
+    family: Family = family_of_rows(
+        estimator.family, "family", estimator.n_components, options_of(estimator), usual.X, rows.weight, kept
     )
     if estimator.noise:
-        family = _noisy(estimator, family, rows)
+        family = WithNoise.over(family, range_of([rows]))
     return MixtureModel(family, fixed=frozenset(estimator.fixed))
-
-
-def _noisy(estimator: EMMixture, family: Family, rows: Rows) -> WithNoise:
-    """Noise behind a family of numbers."""
-    lower, upper = range_of([rows])
-    flat = np.flatnonzero(upper <= lower)
-    if len(flat):
-        raise ValueError(f"noise=True needs columns that vary, but column(s) {flat.tolist()} of X have one value")
-    if not takes_only(estimator.family, ("gaussian", "student", "mixture")):
-        raise ValueError(f"noise=True is for families of numbers, but got family={estimator.family!r}")
-    return WithNoise(family, lower, upper)
 
 
 def given_start(estimator: EMMixture, model: MixtureModel, n_rows: int, kept: np.ndarray | None) -> GivenStart:
@@ -113,7 +129,9 @@ def given_start(estimator: EMMixture, model: MixtureModel, n_rows: int, kept: np
     parts = {}
     for name, value in (estimator.parts_init or {}).items():
         parts[name] = (
-            given_weights(value, k, "parts_init['weights']") if name == "weights" else _checked(model, name, value)
+            given_weights(value, k, estimator.noise, "parts_init['weights']")
+            if name == "weights"
+            else _checked(model, name, value)
         )
     if isinstance(estimator.init_params, str):
         return GivenStart(parts)
@@ -133,7 +151,7 @@ def _only_start(
     """The start where there is only one, and where the previous fit ended if that is continued."""
     if not owner.warm_start or not hasattr(owner, "_earlier"):
         return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
-    now = (owner.n_components, problem.model.family.n_features, (owner.family, options_of(owner)), owner.noise)
+    now = (owner.n_components, problem.model.family.n_features, _type_of(owner), owner.noise)
     then = (len(owner.weights_), owner.n_features_in_, owner._fitted_type, hasattr(owner, "noise_weight_"))
     if now != then:
         raise ValueError(
@@ -162,5 +180,5 @@ def fitted_model(estimator: EMMixture) -> tuple[MixtureModel, MixtureParams]:
     made = family_class(kind, "family")
     parts = {name: getattr(estimator, f"{name}_") for name in made.names}
     family = made.for_parts(len(estimator.weights_), options, parts)
-    model = MixtureModel(with_noise_of(estimator, family), fixed=frozenset(estimator.fixed))
+    model = MixtureModel(with_noise_of(estimator, family))
     return model, MixtureParams(fitted_weights(estimator), model.family.from_parts(parts))

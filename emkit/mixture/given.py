@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_array, check_choice, check_n_init
+from ..families.base import Family
 from .starts import METHODS
 
 OTHER_METHODS = ("k-means++", "random_from_data", "kmeans")
@@ -28,18 +29,29 @@ class GivenStart:
     parts: dict[str, Any] = field(default_factory=dict)
     responsibilities: np.ndarray | None = None
 
-    def is_certain(self, names: tuple[str, ...]) -> bool:
-        """Nothing is left to chance, so one start is enough; names are those of the family's parameters."""
-        return "means" in self.parts or set(names) <= set(self.parts) or self.responsibilities is not None
+    def has_all_means(self, family: Family) -> bool:
+        """Whether there are means of all columns, as places for the parts of the rows."""
+        return np.shape(self.parts.get("means", ())) == (family.n_parts, family.n_features)
+
+    def is_certain(self, family: Family) -> bool:
+        """Nothing is left to chance, so one start is enough."""
+        return self.has_all_means(family) or set(family.names) <= set(self.parts) or self.responsibilities is not None
 
 
-def given_weights(value: Any, k: int, name: str = "weights_init") -> np.ndarray:
+def given_weights(value: Any, k: int, noise: bool, name: str = "weights_init") -> np.ndarray:
+    """Mixing weights, that of noise last if there is noise: what the others leave of one."""
     weights = check_array(name, value, (k,), "weights")
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(
             f"{name}: The parameter 'weights' should be in the range [0, 1], but got"
             f" min value {weights.min():.5f}, max value {weights.max():.5f}"
         )
+    if noise:
+        if not 0 < weights.sum() < 1:
+            raise ValueError(
+                f"{name} must have a sum below 1 with noise=True, since noise has the rest, but it is {weights.sum():g}"
+            )
+        return np.append(weights, 1 - weights.sum())
     if not np.isclose(weights.sum(), 1, atol=1e-6):
         raise ValueError(
             f"{name}: The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
@@ -63,11 +75,11 @@ def given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | N
     )
 
 
-def strategy(estimator: Any, given: GivenStart, names: tuple[str, ...]) -> tuple[tuple[str, ...], int | None]:
+def strategy(estimator: Any, given: GivenStart, family: Family) -> tuple[tuple[str, ...], int | None]:
     """Methods of the starts, and their number; None for a race of short ones."""
     n_starts = check_n_init(estimator.n_init)
     first = estimator.init_params if isinstance(estimator.init_params, str) else "kmeans"
-    if given.is_certain(names) or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
+    if given.is_certain(family) or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
         return (first,), 1
     return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
 
@@ -79,6 +91,15 @@ def check_start(estimator: Any, names: tuple[str, ...]) -> None:
     fixed = estimator.fixed
     if not isinstance(fixed, tuple | list | set | frozenset) or any(name not in names for name in fixed):
         raise ValueError(f"fixed must be a tuple of names among {names}, but got {fixed!r}")
+
+
+def check_objective(objective: float) -> None:
+    """ValueError if no component can have made some row, or not the one that it is known to be of."""
+    if not objective > -np.inf:
+        raise ValueError(
+            "the log-likelihood is -inf: X has rows that are impossible under weights, rates or probabilities of zero "
+            "that were given (of the component that labels say, if they do); give small positive numbers instead"
+        )
 
 
 def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int = 2) -> None:

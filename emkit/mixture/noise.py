@@ -16,6 +16,7 @@ import numpy as np
 
 from ..chunks import Rows
 from ..families.base import Family, Options
+from ..fences import outer_fences, within
 from .model import MixtureParams
 
 FIRST_SHARE = 0.05  # of each row, at a start
@@ -40,10 +41,15 @@ class WithNoise(Family):
     upper: np.ndarray
 
     @classmethod
-    def over(cls, family: Family, noise_range: Any, least_width: np.ndarray) -> Self:
-        """Noise over a range (2, d), but a column of one value has a width all the same."""
-        lower, upper = np.asarray(noise_range, dtype=np.float64)
-        return cls(family, lower, np.maximum(upper, lower + least_width))
+    def over(cls, family: Family, noise_range: np.ndarray) -> Self:
+        """Noise over a range (2, d); ValueError if a column has one value, as the density would be infinite."""
+        lower, upper = noise_range.astype(np.float64)
+        flat = np.flatnonzero(upper <= lower)
+        if len(flat):
+            raise ValueError(
+                f"noise=True needs columns that vary, but column(s) {flat.tolist()} of X have one value; drop them"
+            )
+        return cls(family, lower, upper)
 
     @classmethod
     def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
@@ -87,11 +93,18 @@ class WithNoise(Family):
     def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:
         return self.family.recentre(moments, params, new_params)
 
+    @property
+    def bears_far_rows(self) -> bool:
+        return True
+
     def with_prior_of(self, factor: float) -> Family:
         return replace(self, family=self.family.with_prior_of(factor))
 
     def start(self, rows: Rows, resp: np.ndarray) -> Any:
-        return self.family.start(rows, np.ascontiguousarray(resp[:, :-1]))
+        """From rows whose far values are moved to the fences: they are what noise is for."""
+        resp = np.ascontiguousarray(resp[:, :-1])
+        (usual,) = within([rows], outer_fences(rows.X, resp.sum(axis=1)))
+        return self.family.start(usual, resp)
 
     def parts(self, params: Any) -> dict[str, Any]:
         return self.family.parts(params)

@@ -70,22 +70,31 @@ class MixtureProblem:
     @property
     def shows_all_components(self) -> bool:
         """Whether there are rows that are known to be of each component."""
-        labels = self._starts.rows.labels if self.source.has_labels else None
-        return labels is not None and len(np.unique(labels[labels >= 0])) == self.model.family.n_parts
+        return self.source.has_labels and bool(self._starts.known_weight.all())
+
+    @property
+    def has_certain_start(self) -> bool:
+        """Whether enough rows are known to be of each component to show how they spread."""
+        return self.shows_all_components and self._starts.known_weight.min() > self.model.family.n_features
 
     def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
         given = self._given.parts
-        names = {"weights", *self.model.family.names}
-        return self.complete({**(self.parts(self._drawn(number, rng)) if names - set(given) else {}), **given})
+        if not set(self.model.family.names) <= set(given):
+            return self.complete({**self.parts(self._drawn(number, rng)), **given})
+        if "weights" not in given:
+            given = {"weights": self._starts.weights_under(self.model.family.from_parts(given)), **given}
+        return self.complete(given)
 
     def _drawn(self, number: int, rng: np.random.Generator) -> MixtureParams:
         given = self._given
-        if "means" in given.parts:
+        if given.has_all_means(self.model.family):
             return self._starts.around(given.parts["means"])
         if given.responsibilities is not None:
             return self._starts.from_responsibilities(joined(self.source), given.responsibilities)
-        if self.shows_all_components:
+        if self.has_certain_start:
             return self._starts.from_labels()
+        if number == 0 and self.shows_all_components:
+            return self._starts.around_known()
         return self._starts.draw(self._methods[number % len(self._methods)], rng)
 
     def parts(self, params: MixtureParams) -> dict[str, Any]:

@@ -6,6 +6,7 @@ a row is drawn by the inverse of the cumulative weight. From `ALL_ROWS` rows on 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..engine import run_em
 from ..families.base import posterior
 from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily
-from ..seeding import careful_seeds, distinct_rows, draw_row, names_of_parts, squared_distances
+from ..fences import outer_fences
+from ..seeding import careful_seeds, centroids, distinct_rows, draw_row, names_of_parts, squared_distances
 from .model import MixtureModel, MixtureParams
 
 ALL_ROWS = 10_000  # below this number of rows, starts use them all
@@ -35,6 +37,8 @@ class Starts:
         self.rows = rows.take(np.lexsort(rows.X.T[::-1]))
         self._weight = self.rows.weight.astype(np.float64)
         z = model.family.features(self.rows.X.astype(np.float64))
+        if model.family.bears_far_rows:
+            z = np.clip(z, *outer_fences(z, self._weight))
         observed = np.where(np.isnan(z), 0.0, self._weight[:, None])
         self._centre = np.average(np.nan_to_num(z), axis=0, weights=np.where(observed.any(axis=0), observed, 1.0))
         self._z = z - self._centre
@@ -56,15 +60,30 @@ class Starts:
     def from_responsibilities(self, rows: Rows, resp: np.ndarray) -> MixtureParams:
         """Parameters of given responsibilities (n, n_parts) of rows, without weights."""
         resp = self._model.family.spread(resp) * rows.weight.astype(np.float64)[:, None]
-        counts = resp.sum(axis=0)
-        weights = np.maximum(counts, LEAST_SHARE * counts.mean())
-        return MixtureParams(weights / weights.sum(), self._model.family.start(rows, resp))
+        return MixtureParams(_shares(resp), self._model.family.start(rows, resp))
+
+    def weights_under(self, components: Any) -> np.ndarray:
+        """Mixing weights (k,) that go with given parameters of the family."""
+        even = np.ones(self._model.family.n_components)
+        resp = self._model.resp(MixtureParams(even, components), self.rows)
+        return _shares(resp * self._weight[:, None])
+
+    @cached_property
+    def known_weight(self) -> np.ndarray:
+        """Weight (n_parts,) of the rows that are known to be of each component."""
+        return self._weight @ self._one_hot(self.rows.labels)
 
     def from_labels(self) -> MixtureParams:
-        """Parameters of the rows whose component is known, as at least one of each is."""
+        """Parameters of the rows whose component is known, as some of each are."""
         labels: Any = self.rows.labels
         known = self.rows.take(np.flatnonzero(labels >= 0))
         return self.from_responsibilities(known, self._one_hot(known.labels))
+
+    def around_known(self) -> MixtureParams:
+        """Parameters of the parts that are nearest to the mean of the known rows of each component."""
+        middle = np.zeros((self._model.family.n_parts, self._z.shape[1]))
+        labels: Any = self.rows.labels
+        return self._around(centroids(self._z, self._weight, labels, middle))
 
     def random_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Rows (n, d) of the sample, drawn by weight."""
@@ -107,6 +126,13 @@ class Starts:
         """Partition the sample by the nearest seed (k, f)."""
         nearest = squared_distances(self._z, seeds).argmin(axis=1)
         return self._of_sample(np.eye(len(seeds))[nearest])
+
+
+def _shares(resp: np.ndarray) -> np.ndarray:
+    """Mixing weights from responsibilities (n, k), sample weights included."""
+    counts = resp.sum(axis=0)
+    weights: np.ndarray = np.maximum(counts, LEAST_SHARE * counts.mean())
+    return weights / weights.sum()
 
 
 def sample_size(k: int, d: int) -> int:

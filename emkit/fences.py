@@ -1,0 +1,41 @@
+"""Where the usual values of a column end; for what far rows must not decide, as units of a floor and seeds of a start.
+
+References
+----------
+.. [1] Tukey, J. W. (1977). Exploratory Data Analysis. Addison-Wesley. Chapter 2: a value beyond the outer fences, three
+   times the distance of the quartiles outside them, is far out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from .chunks import Rows
+
+OUTER = 3.0  # times the distance of the quartiles
+
+
+def outer_fences(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The outer fences ([1]_) of each column of rows (n, d) of weights (n,); (2, d).
+
+    Infinite for a column whose quartiles are equal, or that has no value.
+    """
+    fences = np.tile([[-np.inf], [np.inf]], X.shape[1])
+    for column, ends in zip(X.T, fences.T, strict=True):
+        seen = ~np.isnan(column)
+        if not seen.any():
+            continue
+        order = np.argsort(column[seen])
+        share = np.cumsum(weight[seen][order], dtype=np.float64)
+        first, third = column[seen][order][np.searchsorted(share, [0.25 * share[-1], 0.75 * share[-1]])]
+        if third > first:
+            reach = OUTER * (float(third) - float(first))
+            ends[:] = first - reach, third + reach
+    return fences
+
+
+def within(chunks: Iterable[Rows], fences: np.ndarray) -> Iterator[Rows]:
+    """The rows, with values beyond the fences moved to them."""
+    return (Rows(np.clip(rows.X, *fences.astype(rows.X.dtype)), rows.weight) for rows in chunks)
