@@ -55,7 +55,8 @@ def at_floor(family: GaussianFamily, params: GaussianParams, counts: np.ndarray,
     values, vectors = np.linalg.eigh(within)
     narrow: np.ndarray = values <= TOLERANCE * floor
     if narrow.any():
-        total = mixture_covariance(counts / counts.sum(), within, params.means / family.scale)
+        shares = counts / (counts.sum() or 1.0)  # noise may have taken all rows
+        total = mixture_covariance(shares, within, params.means / family.scale)
         narrow &= ((total @ vectors) * vectors).sum(axis=1) > 100 * floor  # u^T total u of each eigenvector u
     return np.logical_or.reduce(narrow, axis=1)
 

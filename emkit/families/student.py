@@ -235,7 +235,9 @@ class StudentFamily(Family):
         return self.gaussian.features(X)
 
     def rounding(self, params: StudentParams) -> float:
-        return self.gaussian.rounding(params.gaussian)
+        """That of the Gaussian, and of the log-gamma functions, which cancel where nu is large."""
+        largest = float(np.abs(gammaln(self._halves(params.degrees_of_freedom))).max())
+        return self.gaussian.rounding(params.gaussian) + 10 * float(np.finfo(np.float64).eps) * largest
 
     def flaw(self, params: StudentParams, counts: np.ndarray, weight: float, fixed: frozenset[str]) -> str:
         return self.gaussian.flaw(params.gaussian, counts, weight, fixed)
