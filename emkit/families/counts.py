@@ -189,7 +189,7 @@ class PoissonFamily(_MeansFamily):
         out = np.empty((len(X), len(means)))
         for c, m in enumerate(means):
             u = m / np.maximum(X, 1) - 1
-            with np.errstate(divide="ignore"):  # of a rate of zero
+            with np.errstate(divide="ignore", invalid="ignore"):  # of a rate of zero, where the other value is taken
                 cells = np.where(X > 0, X * (np.log1p(u) - u) + rest, -m)
             out[:, c] = (cells if seen is None else seen * cells).sum(axis=1)
         return out
