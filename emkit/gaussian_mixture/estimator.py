@@ -45,7 +45,7 @@ class EMGaussianMixture(MixtureEstimator):
         means. Or the start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape
         (n_samples, n_components).
     weights_init : array-like of shape (n_components,) or None, default=None
-        Mixing weights at the start; not negative, with sum 1.
+        Mixing weights at the start; not negative, with sum 1, or below 1 with noise, which has the rest.
     means_init : array-like of shape (n_components, n_features) or None, default=None
         Means at the start. What else is not given is taken from the rows nearest to each mean.
     precisions_init : array-like or None, default=None
@@ -56,7 +56,8 @@ class EMGaussianMixture(MixtureEstimator):
     fixed : tuple of {"weights", "means", "covariances"}, default=()
         Parameters that are held at their start.
     noise : bool, default=False
-        Add noise that is uniform over the range of the data, for rows that belong to no component ([3]_).
+        Add noise that is uniform over the range of the data, for rows that belong to no component ([3]_). Far rows do
+        then not count for the features' variances of `reg_covar`.
     accelerate : {"auto", "squarem", "anderson", False}, default="auto"
         Extrapolation of the steps, each kept only if the objective rises; False is textbook EM. "auto" is Anderson's
         for soft and none for hard assignment.

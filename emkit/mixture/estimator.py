@@ -30,7 +30,8 @@ class EMMixture(MixtureEstimator):
     covariance_type : str, default="full"
         Of the families that have covariances; see :class:`emkit.EMGaussianMixture`.
     reg_covar : float, default=1e-6
-        Floor under the covariances, relative to the features' variances; see :class:`emkit.EMGaussianMixture`.
+        Floor under the covariances, relative to the features' variances; see :class:`emkit.EMGaussianMixture`. For
+        Student components and with noise, far rows do not count for these variances.
     n_symbols : int, list of int or None, default=None
         Symbols of each categorical column; None is one more than the largest in the data.
     emissionprob_prior : float, default=1.0
@@ -38,7 +39,7 @@ class EMMixture(MixtureEstimator):
         probability, those that the data lack included.
     noise : bool, default=False
         Add noise that is uniform over the range of the data, for rows that belong to no component. For families of
-        numbers.
+        numbers, in columns that vary.
     tol : float, default=1e-8
         Bound on the estimated remaining gain of the objective per unit of weight. 0 runs all `max_iter` steps.
     max_iter : int, default=1000
@@ -46,13 +47,14 @@ class EMMixture(MixtureEstimator):
     n_init : "auto" or int, default="auto"
         "auto": ten short starts, of which the best three are run on and the best is continued. A number: that many
         full starts by `init_params`. From 10,000 rows on, starts are compared on a sample of them. One start if it is
-        given, if labels show all components, or if K = 1.
+        given, if labels show more rows of each component than there are features, or if K = 1.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array-like, default="kmeans"
         How a start is drawn, as in :class:`emkit.EMGaussianMixture`; or the start itself: labels from 0 to K - 1,
         shape (n_samples,), or responsibilities, shape (n_samples, n_components).
     parts_init : dict or None, default=None
         Parameters at the start, shaped as the fitted attributes and by their names without the underscore:
-        ``{"weights": ..., "means": ...}``. What else is not given is taken from a drawn start.
+        ``{"weights": ..., "means": ...}``. What is not given is taken from a drawn start; weights follow from the
+        other parameters if these are all given. With noise, weights sum to less than 1, and noise has the rest.
     fixed : tuple of str, default=()
         Parameters that are held at their start, by the same names.
     accelerate : {"auto", "squarem", "anderson", False}, default="auto"
