@@ -16,7 +16,7 @@ from .coefficients import Coefficients, coefficients_of
 from .estimate import PooledEstimate
 from .fitting import fit, fit_options
 from .penalty import warn_of_penalty
-from .pipelines import last_step
+from .._pipelines import last_step
 from .rubin import combine
 
 

@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from .checks import Table
 from .coefficients import Coefficients, coefficients_of
 from .penalty import is_penalised
-from .pipelines import last_step, passes_through
+from .._pipelines import last_step, passes_through
 
 SINGULAR = 1e-13  # smallest eigenvalue of an information matrix of unit diagonal, that of rounding errors or less
 

@@ -1,0 +1,228 @@
+"""The path over K for one set of rows: each size from a division of the size before it, and from fresh starts.
+
+A size is found in three steps, each with the fewest passes over the rows that tell solutions apart: a race on a sample
+of the rows (where they are many), the winner on all rows until little is left to gain, and (`finish`) to the
+estimator's own tolerance, for those that may be chosen.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from .._warnings import DegenerateSolutionWarning
+from ..restarts import COARSE_TOL
+from .data import Data
+from .kinds import Kind, kind_of
+from .steps import last_step, prepare
+
+SCOUT_ROWS = 2_000  # from here on, starts are compared on a sample of so many rows
+SCOUT_TOL = 1e-3
+SCOUT_STEPS = 40
+N_SCOUTS = 3  # fresh starts on a sample, where n_init="auto"
+DIVISION_STEPS = 10  # of EM, after which the divisions of a fit are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One size of a path.
+
+    Attributes
+    ----------
+    size : int
+    estimator : estimator or None
+        The fitted last step, with the parameters that the user gave; None if the fit failed.
+    start : str
+        "split" or "fresh"; "" if the fit failed.
+    flaw : str
+        What makes the solution unfit for use.
+    failed : str
+        Text of the error.
+    seconds : float
+    """
+
+    size: int
+    estimator: Any = None
+    start: str = ""
+    flaw: str = ""
+    failed: str = ""
+    seconds: float = 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        return self.estimator is not None and not self.flaw
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Fits of all sizes, the data that the last step saw, and the steps before it."""
+
+    fits: list[Fit]
+    fronts: list[Any]
+    train: Data
+    test: Data | None
+
+
+def follow(
+    estimator: Any,
+    sizes: Sequence[int],
+    train: Data,
+    test: Data | None,
+    seeds: Sequence[int],
+    shared: Sequence[dict[str, Any]] | None = None,
+) -> Path:
+    """Fit all sizes to `train`. `shared` has for each size the start that stands for fresh ones."""
+    with quiet():
+        try:
+            fronts, train, test = prepare(estimator, train, test)
+        except Exception as error:
+            return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
+        climber = Climber(last_step(estimator), train, seeds[0])
+        fits: list[Fit] = []
+        for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
+            before = [fit for fit in fits if fit.is_sound] or [fit for fit in fits if fit.estimator is not None]
+            given = None if shared is None else shared[number]
+            fits.append(climber.climb(size, seed, before[-1] if before else None, given))
+    return Path(fits, fronts, train, test)
+
+
+class Climber:
+    """Fits sizes of one estimator to one set of rows."""
+
+    def __init__(self, estimator: Any, data: Data, seed: int) -> None:
+        self._own = estimator
+        self._kind: Kind = kind_of(estimator)
+        self._data = data
+        self._rows = self._sample(seed)
+        self._few = data if self._rows is None else data.take(self._rows)
+        self._tol, self._max_iter = estimator.tol, estimator.max_iter
+
+    def _sample(self, seed: int) -> np.ndarray | None:
+        """Rows on which starts are compared; None for all."""
+        rows = np.flatnonzero(self._data.weight > 0)
+        if not self._kind.has_own_rows or len(rows) <= SCOUT_ROWS:
+            return None
+        chosen: np.ndarray = np.sort(np.random.default_rng(seed).choice(rows, SCOUT_ROWS, replace=False))
+        return chosen
+
+    def climb(self, size: int, seed: int, before: Fit | None, shared: dict[str, Any] | None) -> Fit:
+        """The better of a division of `before` and of fresh starts."""
+        began = time.perf_counter()
+        fresh = self._attempt("fresh", size, self._fresh, size, seed, shared)
+        tried = [fresh]
+        if before is not None and self._kind.splits:
+            tried.append(self._attempt("split", size, self._divided, before, size, seed))
+        usable = [fit for fit in tried if fit.estimator is not None]
+        if not usable:
+            return replace(fresh, seconds=time.perf_counter() - began)
+        best = max(usable, key=self._rank)
+        if self._rows is not None:
+            best = self._attempt(best.start, size, self._on_all_rows, best.estimator, size, seed)
+        best = self._checked(best)
+        return replace(best, seconds=time.perf_counter() - began)
+
+    def _rank(self, fit: Fit) -> tuple[bool, float]:
+        quality = self._kind.quality(fit.estimator, self._few)
+        return not fit.estimator._flaw, quality if np.isfinite(quality) else -np.inf
+
+    def _attempt(self, start: str, size: int, find: Any, *arguments: Any) -> Fit:
+        try:
+            return Fit(size, find(*arguments), start)
+        except Exception as error:
+            return Fit(size, failed=text_of(error))
+
+    def _checked(self, fit: Fit) -> Fit:
+        if fit.estimator is None:
+            return fit
+        notes = [fit.estimator._flaw, self._kind.flaw(fit.estimator, self._data)]
+        return replace(fit, estimator=as_given(fit.estimator, self._own, fit.size), flaw="; ".join(filter(None, notes)))
+
+    def _fresh(self, size: int, seed: int, shared: dict[str, Any] | None) -> Any:
+        start = {} if shared is None else shared
+        if self._rows is not None:
+            start = {name: value[self._rows] for name, value in start.items()}
+        return self._fit(self._few, size, seed, **{**self._scouting(), **start})
+
+    def _scouting(self) -> dict[str, Any]:
+        if self._rows is None:
+            return {}
+        n_init = self._own.n_init
+        return {**self._short(SCOUT_STEPS, SCOUT_TOL), "n_init": N_SCOUTS if n_init == "auto" else n_init}
+
+    def _short(self, steps: int, tol: float) -> dict[str, Any]:
+        return {"max_iter": min(steps, self._max_iter), "tol": max(tol, self._tol) if self._tol > 0 else 0}
+
+    def _divided(self, before: Fit, size: int, seed: int) -> Any:
+        """Divide components of `before`, one after the other, until there are `size`; then run on."""
+        current, few = before.estimator, self._few
+        for k in range(before.size + 1, size + 1):
+            tried = []
+            for start in self._kind.divisions(current, few):
+                options = {**self._short(DIVISION_STEPS, SCOUT_TOL), **start}
+                tried.append(self._attempt("split", k, lambda k=k, o=options: self._fit(few, k, seed, **o)))
+            usable = [fit for fit in tried if fit.estimator is not None]
+            if not usable:
+                raise ValueError(tried[0].failed if tried else "no component could be divided")
+            current = max(usable, key=self._rank).estimator
+        rest = self._scouting() or {"max_iter": self._max_iter, "tol": coarse(self._own)}
+        return current.set_params(warm_start=True, **rest).fit(few.X, few.y, **few.params)
+
+    def _on_all_rows(self, scout: Any, size: int, seed: int) -> Any:
+        return self._fit(self._data, size, seed, **self._kind.carried(scout, self._data))
+
+    def _fit(self, data: Data, size: int, seed: int, **options: Any) -> Any:
+        options = {"n_components": size, "tol": coarse(self._own), "random_state": seed, **options}
+        return clone(self._own).set_params(**options).fit(data.X, data.y, **data.params)
+
+
+def coarse(estimator: Any) -> float:
+    """The tolerance of a fit that may be run on; the estimator's own where it cannot be, or is 0."""
+    tol = float(estimator.tol)
+    return max(COARSE_TOL, tol) if tol > 0 and hasattr(estimator, "warm_start") else tol
+
+
+def as_given(estimator: Any, own: Any, size: int) -> Any:
+    """The fitted estimator with the user's parameters again; the seed stays the fit's."""
+    given = own.get_params(deep=False)
+    given.pop("random_state", None)
+    return estimator.set_params(**{**given, "n_components": size})
+
+
+def finish(fit: Fit, own: Any, data: Data) -> Fit:
+    """Run on to the estimator's own tolerance."""
+    if coarse(own) == own.tol:
+        return fit
+    with quiet():
+        began = time.perf_counter()
+        try:
+            fitted = fit.estimator.set_params(warm_start=True).fit(data.X, data.y, **data.params)
+        except Exception as error:
+            return replace(fit, failed=text_of(error), estimator=None)
+        notes = [fitted._flaw, kind_of(own).flaw(fitted, data)]
+        return replace(
+            fit,
+            estimator=as_given(fitted, own, fit.size),
+            flaw="; ".join(filter(None, notes)),
+            seconds=fit.seconds + time.perf_counter() - began,
+        )
+
+
+class quiet(warnings.catch_warnings):
+    """What fits warn of stands in the table."""
+
+    def __enter__(self) -> Any:
+        entered = super().__enter__()
+        for category in (ConvergenceWarning, DegenerateSolutionWarning):
+            warnings.simplefilter("ignore", category)
+        return entered
+
+
+def text_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
