@@ -2,7 +2,7 @@
 
 from .criteria import aic, bic, entropy, icl
 from .lrt import BootstrapLRT, bootstrap_lrt
-
+from .scorers import hidden_cells_scorer, log_likelihood_scorer
 from .search import ComponentSearch
 
 __all__ = [
@@ -12,5 +12,7 @@ __all__ = [
     "bic",
     "bootstrap_lrt",
     "entropy",
+    "hidden_cells_scorer",
     "icl",
+    "log_likelihood_scorer",
 ]

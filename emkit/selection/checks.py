@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ CRITERIA = ("bic", "aic", "icl", "heldout", "bootstrap_lrt")
 N_FOLDS = 5
 
 
-def check_estimator_(estimator: Any) -> None:
+def check_searchable(estimator: Any) -> None:
     from .._estimator import EMEstimator  # which imports the criteria
 
     last = last_step(estimator)
@@ -33,8 +33,10 @@ def check_estimator_(estimator: Any) -> None:
 
 
 def check_sizes(value: Any) -> list[int]:
-    """Positive integers that rise."""
+    """Positive integers that rise; one by itself is a list of one."""
     allowed = "n_components must be positive integers in rising order, at least one"
+    if isinstance(value, int | np.integer):
+        value = [value]
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise ValueError(f"{allowed}, but got {value!r}")
     sizes = list(value)
@@ -43,7 +45,7 @@ def check_sizes(value: Any) -> list[int]:
     for size in sizes:
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
             raise ValueError(f"{allowed}, but it holds {size!r}")
-    if any(later <= earlier for earlier, later in zip(sizes, sizes[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(sizes)):
         raise ValueError(f"{allowed}, but got {sizes}")
     return [int(size) for size in sizes]
 
@@ -54,7 +56,9 @@ def check_combinations(estimator: Any, other_params: Any) -> list[dict[str, Any]
         return [{}]
     grids = [other_params] if isinstance(other_params, Mapping) else other_params
     if not isinstance(grids, list | tuple) or not grids or not all(isinstance(grid, Mapping) for grid in grids):
-        raise ValueError(f"other_params must be None, a dict of lists, or a list of such dicts, but got {other_params!r}")
+        raise ValueError(
+            f"other_params must be None, a dict of lists, or a list of such dicts, but got {other_params!r}"
+        )
     known = estimator.get_params()
     for grid in grids:
         for name, values in grid.items():
@@ -62,6 +66,11 @@ def check_combinations(estimator: Any, other_params: Any) -> list[dict[str, Any]
                 raise ValueError(f"other_params must not hold {name!r}; it is what n_components says")
             if name not in known:
                 raise ValueError(f"other_params has {name!r}, but the parameters of estimator are {sorted(known)}")
+            if not name.startswith(prefix(estimator)) and not kind_of(last_step(estimator)).is_conditional:
+                raise ValueError(
+                    f"other_params has {name!r}, which changes the data of the last step, so that likelihoods cannot "
+                    f"be compared; it may hold parameters that begin with {prefix(estimator)!r}"
+                )
             if isinstance(values, str) or not isinstance(values, Iterable) or not len(list(values)):
                 raise ValueError(f"other_params[{name!r}] must be a list with at least one value, but got {values!r}")
     return [dict(zip(grid, values, strict=True)) for grid in grids for values in product(*grid.values())]

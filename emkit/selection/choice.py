@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def choose(
             raise ValueError(f"no candidate can be chosen by {search.criterion}:\n{refusals(candidates, column)}")
         if search.one_standard_error:
             best = _smallest_within(candidates, loss, best)
-        open_ = [c for c in np.flatnonzero(loss <= loss[best] + _margin(candidates[best], column)).tolist()]
-        unfinished = [c for c in {best, *open_} if not candidates[c].finished]
+        may_win = np.flatnonzero(loss <= loss[best] + _margin(candidates[best], column))
+        unfinished = [c for c in {best, *may_win.tolist()} if not candidates[c].finished]
         if not unfinished or (column not in LOWER_IS_BETTER and candidates[best].finished):
             return best, ranks_of(loss)
         _finish(candidates, lasts, unfinished if column in LOWER_IS_BETTER else [best], search.n_jobs)
@@ -76,7 +77,7 @@ def _by_tests(
     if not sound:
         raise ValueError(f"no candidate can be tested:\n{refusals(candidates, 'log_likelihood')}")
     chosen = sound[-1]
-    for small, large in zip(sound, sound[1:], strict=False):
+    for small, large in pairwise(sound):
         null, data = candidates[small], candidates[small].path.train
         test = compare(lasts[small], null.fit, candidates[large].fit, data, search.n_bootstrap, search.n_jobs, random)
         null.numbers["p_value"] = test.p_value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,15 +40,22 @@ class Data:
 
     def take(self, rows: np.ndarray) -> Data:
         n = len(self)
-        cut = {name: _safe_indexing(value, rows) if is_by_row(value, n) else value for name, value in self.params.items()}
+        cut = {
+            name: _safe_indexing(value, rows) if is_by_row(value, n) else value for name, value in self.params.items()
+        }
         y = _safe_indexing(self.y, rows) if is_by_row(self.y, n) else self.y
         return Data(_safe_indexing(self.X, rows), y, cut)
 
     def arguments_of(self, method: Callable[..., Any]) -> dict[str, Any]:
         """Those of y and the metadata, weights apart, that a method takes."""
-        known = inspect.signature(method).parameters
+        known = _parameters_of(getattr(method, "__func__", method))
         given = {"y": self.y, **self.params}
         return {name: value for name, value in given.items() if name in known and name != "sample_weight"}
+
+
+@cache
+def _parameters_of(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def is_by_row(value: Any, n: int) -> bool:

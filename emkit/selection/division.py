@@ -72,7 +72,7 @@ def _axes(component: int, weight: np.ndarray, table: np.ndarray) -> list[Axis]:
     skewness, kurtosis = weight @ cubes / total, weight @ (cubes * z) / total - 3
     misfit = total * (skewness**2 / 6 + kurtosis**2 / 24)
     spread = total * variances[is_wide]
-    return [Axis(component, *pair, position) for *pair, position in zip(misfit, spread, positions.T, strict=True)]
+    return [Axis(component, *values) for values in zip(misfit, spread, positions.T, strict=True)]
 
 
 def _halved(resp: np.ndarray, axis: Axis) -> np.ndarray:

@@ -1,7 +1,7 @@
 """All in a search that depends on the kind of estimator: a class each, one table.
 
-A kind is told by what the estimator has, not by its class, so that another estimator with the same means needs no line
-here, and nothing is imported that itself imports the criteria.
+A kind is told by what the estimator has, not by its class, so that a new estimator with the same means needs no line
+here, and no estimator is imported, which would itself import the criteria.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Kind:
     splits = False
     draws = False
     has_own_rows = False  # whether a row may be left out without changing what the others mean
+    is_conditional = False  # whether the likelihood is that of responses, whatever the inputs are made into
 
     def tidy(self, data: Data) -> Data:
         """Metadata in the form that can be cut by rows."""
@@ -44,6 +45,10 @@ class Kind:
 
     def carried(self, fitted: Any, data: Data) -> dict[str, Any]:
         """Parameters that start a fit of as many components, at those of `fitted`."""
+        return {}
+
+    def partition(self, fitted: Any, data: Data) -> dict[str, Any]:
+        """Parameters that start a fit of another model at the same parts of the rows."""
         return {}
 
     def quality(self, fitted: Any, data: Data) -> float:
@@ -68,8 +73,11 @@ class ByShares(Kind):
         shares = self.shares(fitted, data)
         return [{"init_params": resp} for resp in divided(shares, data.weight, self.features(fitted, data))]
 
-    def carried(self, fitted, data):
+    def partition(self, fitted, data):
         return {"init_params": self.shares(fitted, data)}
+
+    def carried(self, fitted, data):
+        return self.partition(fitted, data)
 
     def shares(self, fitted, data):
         return as_shares(fitted.predict_proba(data.X, **data.arguments_of(fitted.predict_proba)))
@@ -81,6 +89,13 @@ class ByShares(Kind):
 
 class Mixtures(ByShares):
     has_own_rows = True
+
+    def carried(self, fitted, data):
+        return {
+            "weights_init": fitted.weights_ / fitted.weights_.sum(dtype=np.float64),
+            "means_init": fitted.means_,
+            "precisions_init": fitted.precisions_,
+        }
 
     def flaw(self, fitted, data):
         return rests_on_few(fitted, self.shares(fitted, data), data)
@@ -135,6 +150,8 @@ class Chains(ByShares):
 
 class Experts(ByShares):
     """A component is divided by what its expert leaves of the responses, and by the inputs."""
+
+    is_conditional = True
 
     def groups(self, estimator, data):
         return data.params.get("block_id")

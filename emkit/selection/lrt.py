@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._validation import check_integer
-from .checks import check_criterion, check_estimator_, check_fold_sizes, check_metadata
+from .checks import check_criterion, check_fold_sizes, check_metadata, check_searchable
 from .criteria import log_likelihood_of
 from .data import Data
 from .kinds import kind_of
@@ -105,7 +105,7 @@ def bootstrap_lrt(
     >>> bootstrap_lrt(EMGaussianMixture(), X, n_components=1, n_bootstrap=19, random_state=0).p_value
     0.05
     """
-    check_estimator_(estimator)
+    check_searchable(estimator)
     check_criterion("bootstrap_lrt", [estimator])
     size = check_integer("n_components", n_components, 1)
     check_integer("n_bootstrap", n_bootstrap, 1)
@@ -122,7 +122,7 @@ def bootstrap_lrt(
     for fit in fits:
         if not fit.is_sound:
             raise ValueError(f"n_components={fit.size} cannot be tested: {fit.failed or fit.flaw}")
-    return compare(last_step(estimator), *fits, path.train, n_bootstrap, n_jobs, random)
+    return compare(last_step(estimator), fits[0], fits[1], path.train, n_bootstrap, n_jobs, random)
 
 
 def refuse_weights(params: dict[str, Any]) -> None:

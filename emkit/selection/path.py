@@ -23,11 +23,11 @@ from .data import Data
 from .kinds import Kind, kind_of
 from .steps import last_step, prepare
 
-SCOUT_ROWS = 2_000  # from here on, starts are compared on a sample of so many rows
-SCOUT_TOL = 1e-3
-SCOUT_STEPS = 40
-N_SCOUTS = 3  # fresh starts on a sample, where n_init="auto"
-DIVISION_STEPS = 10  # of EM, after which the divisions of a fit are compared
+SCOUT_ROWS = 1_000  # from here on, starts are compared on a sample of so many rows
+N_SCOUTS = 1  # fresh starts on a sample, where n_init="auto" and a division is tried too
+FRESH_STEPS = 15  # of EM on the sample, after which the better is told
+DIVISION_STEPS = 10
+FOLD_TOL = 1e-3  # remaining gain per unit of weight of fits that are only scored on other rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def follow(
             fronts, train, test = prepare(estimator, train, test)
         except Exception as error:
             return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
-        climber = Climber(last_step(estimator), train, seeds[0])
+        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
         fits: list[Fit] = []
         for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
             before = [fit for fit in fits if fit.is_sound] or [fit for fit in fits if fit.estimator is not None]
@@ -96,13 +96,14 @@ def follow(
 class Climber:
     """Fits sizes of one estimator to one set of rows."""
 
-    def __init__(self, estimator: Any, data: Data, seed: int) -> None:
+    def __init__(self, estimator: Any, data: Data, seed: int, tol: float) -> None:
         self._own = estimator
+        self._tol = loosened(estimator, tol)
         self._kind: Kind = kind_of(estimator)
         self._data = data
         self._rows = self._sample(seed)
         self._few = data if self._rows is None else data.take(self._rows)
-        self._tol, self._max_iter = estimator.tol, estimator.max_iter
+        self._max_iter = estimator.max_iter
 
     def _sample(self, seed: int) -> np.ndarray | None:
         """Rows on which starts are compared; None for all."""
@@ -115,22 +116,25 @@ class Climber:
     def climb(self, size: int, seed: int, before: Fit | None, shared: dict[str, Any] | None) -> Fit:
         """The better of a division of `before` and of fresh starts."""
         began = time.perf_counter()
-        fresh = self._attempt("fresh", size, self._fresh, size, seed, shared)
+        splits = before is not None and self._kind.splits
+        fresh = self._attempt("fresh", size, self._fresh, size, seed, shared, splits)
         tried = [fresh]
-        if before is not None and self._kind.splits:
+        if before is not None and splits:
             tried.append(self._attempt("split", size, self._divided, before, size, seed))
         usable = [fit for fit in tried if fit.estimator is not None]
         if not usable:
             return replace(fresh, seconds=time.perf_counter() - began)
-        best = max(usable, key=self._rank)
-        if self._rows is not None:
-            best = self._attempt(best.start, size, self._on_all_rows, best.estimator, size, seed)
-        best = self._checked(best)
-        return replace(best, seconds=time.perf_counter() - began)
+        if self._rows is None:
+            best = max(map(self._checked, usable), key=self._rank)
+        else:
+            best = max(usable, key=self._rank)
+            best = self._checked(self._attempt(best.start, size, self._on_all_rows, best.estimator, size, seed))
+        given = None if best.estimator is None else as_given(best.estimator, self._own, size)
+        return replace(best, estimator=given, seconds=time.perf_counter() - began)
 
     def _rank(self, fit: Fit) -> tuple[bool, float]:
         quality = self._kind.quality(fit.estimator, self._few)
-        return not fit.estimator._flaw, quality if np.isfinite(quality) else -np.inf
+        return not (fit.flaw or fit.estimator._flaw), quality if np.isfinite(quality) else -np.inf
 
     def _attempt(self, start: str, size: int, find: Any, *arguments: Any) -> Fit:
         try:
@@ -139,25 +143,20 @@ class Climber:
             return Fit(size, failed=text_of(error))
 
     def _checked(self, fit: Fit) -> Fit:
-        if fit.estimator is None:
-            return fit
-        notes = [fit.estimator._flaw, self._kind.flaw(fit.estimator, self._data)]
-        return replace(fit, estimator=as_given(fit.estimator, self._own, fit.size), flaw="; ".join(filter(None, notes)))
+        return fit if fit.estimator is None else replace(fit, flaw=flaw_of(fit.estimator, self._data))
 
-    def _fresh(self, size: int, seed: int, shared: dict[str, Any] | None) -> Any:
+    def _fresh(self, size: int, seed: int, shared: dict[str, Any] | None, splits: bool) -> Any:
         start = {} if shared is None else shared
-        if self._rows is not None:
-            start = {name: value[self._rows] for name, value in start.items()}
-        return self._fit(self._few, size, seed, **{**self._scouting(), **start})
-
-    def _scouting(self) -> dict[str, Any]:
         if self._rows is None:
-            return {}
-        n_init = self._own.n_init
-        return {**self._short(SCOUT_STEPS, SCOUT_TOL), "n_init": N_SCOUTS if n_init == "auto" else n_init}
+            return self._fit(self._few, size, seed, **start)
+        start = {name: value[self._rows] for name, value in start.items()}
+        if splits and self._own.n_init == "auto":
+            start["n_init"] = N_SCOUTS
+        return self._fit(self._few, size, seed, **self._short(FRESH_STEPS), **start)
 
-    def _short(self, steps: int, tol: float) -> dict[str, Any]:
-        return {"max_iter": min(steps, self._max_iter), "tol": max(tol, self._tol) if self._tol > 0 else 0}
+    def _short(self, steps: int) -> dict[str, Any]:
+        """Plain steps: so few are not worth an extrapolation."""
+        return {"max_iter": min(steps, self._max_iter), "accelerate": False}
 
     def _divided(self, before: Fit, size: int, seed: int) -> Any:
         """Divide components of `before`, one after the other, until there are `size`; then run on."""
@@ -165,27 +164,34 @@ class Climber:
         for k in range(before.size + 1, size + 1):
             tried = []
             for start in self._kind.divisions(current, few):
-                options = {**self._short(DIVISION_STEPS, SCOUT_TOL), **start}
+                options = {**self._short(DIVISION_STEPS), **start}
                 tried.append(self._attempt("split", k, lambda k=k, o=options: self._fit(few, k, seed, **o)))
             usable = [fit for fit in tried if fit.estimator is not None]
             if not usable:
                 raise ValueError(tried[0].failed if tried else "no component could be divided")
             current = max(usable, key=self._rank).estimator
-        rest = self._scouting() or {"max_iter": self._max_iter, "tol": coarse(self._own)}
-        return current.set_params(warm_start=True, **rest).fit(few.X, few.y, **few.params)
+        if self._rows is not None:
+            return current  # goes on, if it goes on, on all rows
+        options = {"max_iter": self._max_iter, "accelerate": self._own.accelerate, "warm_start": True}
+        return current.set_params(**options).fit(few.X, few.y, **few.params)
 
     def _on_all_rows(self, scout: Any, size: int, seed: int) -> Any:
         return self._fit(self._data, size, seed, **self._kind.carried(scout, self._data))
 
     def _fit(self, data: Data, size: int, seed: int, **options: Any) -> Any:
-        options = {"n_components": size, "tol": coarse(self._own), "random_state": seed, **options}
+        options = {"n_components": size, "tol": self._tol, "random_state": seed, **options}
         return clone(self._own).set_params(**options).fit(data.X, data.y, **data.params)
 
 
-def coarse(estimator: Any) -> float:
+def loosened(estimator: Any, tol: float) -> float:
     """The tolerance of a fit that may be run on; the estimator's own where it cannot be, or is 0."""
-    tol = float(estimator.tol)
-    return max(COARSE_TOL, tol) if tol > 0 and hasattr(estimator, "warm_start") else tol
+    own = float(estimator.tol)
+    return max(tol, own) if own > 0 and hasattr(estimator, "warm_start") else own
+
+
+def flaw_of(fitted: Any, data: Data) -> str:
+    """What makes a solution unfit for use, by the estimator's own account and by the kind's."""
+    return fitted._flaw or kind_of(fitted).flaw(fitted, data)
 
 
 def as_given(estimator: Any, own: Any, size: int) -> Any:
@@ -197,7 +203,7 @@ def as_given(estimator: Any, own: Any, size: int) -> Any:
 
 def finish(fit: Fit, own: Any, data: Data) -> Fit:
     """Run on to the estimator's own tolerance."""
-    if coarse(own) == own.tol:
+    if loosened(own, COARSE_TOL) == own.tol:
         return fit
     with quiet():
         began = time.perf_counter()
@@ -205,11 +211,10 @@ def finish(fit: Fit, own: Any, data: Data) -> Fit:
             fitted = fit.estimator.set_params(warm_start=True).fit(data.X, data.y, **data.params)
         except Exception as error:
             return replace(fit, failed=text_of(error), estimator=None)
-        notes = [fitted._flaw, kind_of(own).flaw(fitted, data)]
         return replace(
             fit,
             estimator=as_given(fitted, own, fit.size),
-            flaw="; ".join(filter(None, notes)),
+            flaw=flaw_of(fitted, data),
             seconds=fit.seconds + time.perf_counter() - began,
         )
 

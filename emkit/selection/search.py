@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
@@ -46,7 +45,7 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
     estimator : estimator of emkit, or Pipeline that ends in one
         Its `n_components` is not used. Steps of a pipeline before the last are fitted once for each fold and
         combination of `other_params`.
-    n_components : iterable of int, default=range(1, 11)
+    n_components : iterable of int, or int, default=(1, ..., 10)
         Numbers to try, rising; they need not follow each other.
     criterion : {"bic", "aic", "icl", "heldout", "bootstrap_lrt"}, default="bic"
         What chooses. The first three penalise the likelihood of the training rows, see :mod:`emkit.selection`;
@@ -103,7 +102,7 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     A candidate is fitted until about 1e-4 of the log-likelihood per row can be gained, and to the estimator's own `tol`
-    where it may still win, so that `log_likelihood` of the others may be short by so much. From 2,000 independent rows
+    where it may still win, so that `log_likelihood` of the others may be short by so much. From 1,000 independent rows
     on, starts are compared on a sample of them. With ``n_init="auto"`` and several combinations, the partition that was
     found for the first stands for fresh starts of the others. The estimators of the folds are not kept.
 
@@ -127,7 +126,7 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         self,
         estimator,
         *,
-        n_components=range(1, 11),
+        n_components=tuple(range(1, 11)),
         criterion="bic",
         other_params=None,
         cv=None,
@@ -196,12 +195,12 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
 
     def _check(self):
         """Numbers and combinations to try."""
-        checks.check_estimator_(self.estimator)
+        checks.check_searchable(self.estimator)
         sizes = checks.check_sizes(self.n_components)
         combinations = checks.check_combinations(self.estimator, self.other_params)
         estimators = [clone(self.estimator).set_params(**combination) for combination in combinations]
         for estimator in estimators:
-            checks.check_estimator_(estimator)
+            checks.check_searchable(estimator)
         checks.check_criterion(self.criterion, estimators)
         checks.check_options(self)
         return sizes, combinations
@@ -320,9 +319,21 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         self.fit(X, y, groups=groups, **fit_params)
         return self.predict(X, **Data(X, None, fit_params).arguments_of(self._best().predict))
 
-    @property
-    def _estimator_type(self):
-        return getattr(self.estimator, "_estimator_type", None)
+    @_best_has("transform")
+    def fit_transform(self, X, y=None, *, groups=None, **fit_params):
+        """Fit and transform the same rows; metadata that `transform` takes are passed to both.
+
+        Parameters
+        ----------
+        X, y, groups, **fit_params
+            See `fit`.
+
+        Returns
+        -------
+        array or frame of shape (n_samples, n_components)
+        """
+        self.fit(X, y, groups=groups, **fit_params)
+        return self.transform(X, **Data(X, None, fit_params).arguments_of(self._best().transform))
 
     def get_metadata_routing(self):
         """What is asked for by the estimator; see scikit-learn's user guide.

@@ -88,7 +88,7 @@ def _walk(
 
 
 def _start(fitted: Any, data: Data) -> dict[str, Any] | None:
-    return None if fitted is None else kind_of(fitted).carried(fitted, data)
+    return None if fitted is None else kind_of(fitted).partition(fitted, data)
 
 
 def _score(fit: Any, test: Any) -> HeldOut:
@@ -117,5 +117,3 @@ def _candidate(
         trouble = [f"fold {fold}: {score.failed}" for fold, score in enumerate(scores) if score.failed]
         candidate.fold_trouble = "; ".join(trouble)
     return candidate
-
-
