@@ -33,12 +33,18 @@ class Axis(NamedTuple):
     position: np.ndarray  # (n,), 0 at the mean of the component
 
 
-def divided(resp: np.ndarray, weight: np.ndarray, features: Callable[[int], np.ndarray]) -> list[np.ndarray]:
+def divided(resp: np.ndarray, weight: np.ndarray, features: Callable[[int], list[np.ndarray]]) -> list[np.ndarray]:
     """Responsibilities (n, k + 1) for each of the divisions worth a try; the halves are the last two.
 
-    `features` gives for a component what its rows are to be told apart by, (n, m), without missing values.
+    `features` gives for a component the tables by which its rows may be told apart, (n, m) each, without missing
+    values; each table has axes of its own.
     """
-    axes = [axis for k in range(resp.shape[1]) for axis in _axes(k, resp[:, k] * weight, _narrow(features(k)))]
+    axes = [
+        axis
+        for k in range(resp.shape[1])
+        for table in features(k)
+        for axis in _axes(k, resp[:, k] * weight, _narrow(table))
+    ]
     if not axes:
         return []
     best_of_each = {axis.component: axis for axis in sorted(axes, key=lambda axis: axis.misfit)}

@@ -84,7 +84,7 @@ class ByShares(Kind):
 
     def features(self, fitted, data):
         table = standardised(numbers_of(data.X))
-        return lambda k: table
+        return lambda k: [table]
 
 
 class Mixtures(ByShares):
@@ -133,7 +133,7 @@ class Chains(ByShares):
         if fitted.__sklearn_tags__().input_tags.categorical:
             table = np.hstack([column[:, None] == np.unique(column[~np.isnan(column)]) for column in table.T])
         table = standardised(table)
-        return lambda k: table
+        return lambda k: [table]
 
     def flaw(self, fitted, data):
         has_covariances = fitted.emission in ("gaussian", "student")
@@ -162,14 +162,14 @@ class Experts(ByShares):
     def features(self, fitted, data):
         inputs = standardised(numbers_of(data.X))
 
-        def of_expert(k: int) -> np.ndarray:
+        def of_expert(k: int) -> list[np.ndarray]:
             expert = fitted.experts_[k]
             if hasattr(fitted, "classes_"):
                 rest = (np.asarray(data.y)[:, None] == fitted.classes_) - expert.predict_proba(data.X)
             else:
                 predicted = expert.predict(data.X, **data.arguments_of(expert.predict))
                 rest = np.asarray(data.y, dtype=np.float64) - predicted
-            return np.column_stack([inputs, standardised(rest.reshape(len(inputs), -1))])
+            return [inputs, standardised(rest.reshape(len(inputs), -1))]
 
         return of_expert
 

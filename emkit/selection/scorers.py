@@ -96,11 +96,13 @@ def hidden_cells_scorer(fraction: float = 0.1, random_state: Any = 0) -> HiddenC
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.model_selection import KFold, cross_val_score
     >>> from emkit import EMImputer
     >>> from emkit.selection import hidden_cells_scorer
     >>> X = load_iris().data
-    >>> bool(cross_val_score(EMImputer(), X, scoring=hidden_cells_scorer(), cv=3).mean() > -1)
+    >>> folds = KFold(3, shuffle=True, random_state=0)
+    >>> scores = cross_val_score(EMImputer(), X, cv=folds, scoring=hidden_cells_scorer())
+    >>> bool(scores.mean() > -0.6)
     True
     """
     return HiddenCellsScorer(fraction, random_state)
