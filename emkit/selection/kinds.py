@@ -80,17 +80,39 @@ class ByShares(Kind):
         return self.partition(fitted, data)
 
     def shares(self, fitted, data):
-        return as_shares(fitted.predict_proba(data.X, **data.arguments_of(fitted.predict_proba)))
+        proba = fitted.predict_proba(data.X, **data.arguments_of(fitted.predict_proba))
+        return as_shares(np.asarray(proba)[:, : fitted.n_components])  # a last column may be noise
+
+    def table(self, fitted, data):
+        """The rows as numbers."""
+        return numbers_of(data.X)
 
     def features(self, fitted, data):
-        table = standardised(numbers_of(data.X))
+        table = self.table(fitted, data)
+        if fitted.__sklearn_tags__().input_tags.categorical:
+            table = np.hstack([column[:, None] == np.unique(column[~np.isnan(column)]) for column in table.T])
+        table = standardised(table)
         return lambda k: [table]
 
 
 class Mixtures(ByShares):
+    """Of any family."""
+
     has_own_rows = True
 
+    def flaw(self, fitted, data):
+        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.family) else ""
+
+    def draw(self, fitted, data, seed):
+        X, _ = seeded(fitted, seed).sample(len(data))
+        X = X[np.random.default_rng(seed).permutation(len(X))]
+        return replace(data, X=with_gaps(X, data.X))
+
+
+class GaussianMixtures(Mixtures):
     def carried(self, fitted, data):
+        if fitted.noise:
+            return self.partition(fitted, data)
         return {
             "weights_init": fitted.weights_ / fitted.weights_.sum(dtype=np.float64),
             "means_init": fitted.means_,
@@ -99,11 +121,6 @@ class Mixtures(ByShares):
 
     def flaw(self, fitted, data):
         return rests_on_few(fitted, self.shares(fitted, data), data)
-
-    def draw(self, fitted, data, seed):
-        X, _ = seeded(fitted, seed).sample(len(data))
-        X = X[np.random.default_rng(seed).permutation(len(X))]
-        return replace(data, X=with_gaps(X, data.X))
 
 
 class Chains(ByShares):
@@ -126,18 +143,13 @@ class Chains(ByShares):
         ids = data.params.get("sequence_id")
         return sequence_ids(estimator.sequence, data.X) if ids is None else ids
 
-    def features(self, fitted, data):
+    def table(self, fitted, data):
         from ..hidden_markov.reading import without_ids
 
-        table = numbers_of(without_ids(fitted.sequence, data.X))
-        if fitted.__sklearn_tags__().input_tags.categorical:
-            table = np.hstack([column[:, None] == np.unique(column[~np.isnan(column)]) for column in table.T])
-        table = standardised(table)
-        return lambda k: [table]
+        return numbers_of(without_ids(fitted.sequence, data.X))
 
     def flaw(self, fitted, data):
-        has_covariances = fitted.emission in ("gaussian", "student")
-        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances else ""
+        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.emission) else ""
 
     def draw(self, fitted, data, seed):
         ids = self.groups(fitted, data)
@@ -157,7 +169,8 @@ class Experts(ByShares):
         return data.params.get("block_id")
 
     def shares(self, fitted, data):
-        return as_shares(fitted.predict_expert_proba(data.X, **data.arguments_of(fitted.predict_expert_proba)))
+        proba = fitted.predict_expert_proba(data.X, **data.arguments_of(fitted.predict_expert_proba))
+        return as_shares(np.asarray(proba)[:, : fitted.n_components])
 
     def features(self, fitted, data):
         inputs = standardised(numbers_of(data.X))
@@ -222,7 +235,8 @@ KINDS: dict[str, Kind] = {
     "predict_expert_proba": Experts(),
     "transmat_init": Chains(),
     "components_init": Topics(),
-    "init_params": Mixtures(),
+    "precisions_init": GaussianMixtures(),
+    "parts_init": Mixtures(),
 }
 
 
@@ -237,10 +251,15 @@ def seeded(fitted: Any, seed: int) -> Any:
     return copy.copy(fitted).set_params(random_state=seed)
 
 
-def as_shares(resp: Any) -> np.ndarray:
-    """Rows that sum to one in double precision."""
-    resp = np.asarray(resp, dtype=np.float64)
-    return resp / resp.sum(axis=1, keepdims=True)
+def has_covariances(family: Any) -> bool:
+    return isinstance(family, str) and family in ("gaussian", "student")
+
+
+def as_shares(resp: np.ndarray) -> np.ndarray:
+    """Rows that sum to one in double precision; even ones for rows of no component."""
+    resp = resp.astype(np.float64)
+    total = resp.sum(axis=1, keepdims=True)
+    return np.where(total > 1e-9, resp / np.maximum(total, 1e-9), 1 / resp.shape[1])
 
 
 def numbers_of(X: Any) -> np.ndarray:
