@@ -18,6 +18,7 @@ from emkit import (
     EMGaussianMixture,
     EMHiddenMarkov,
     EMImputer,
+    EMMixture,
     EMMixtureOfExpertsClassifier,
     EMMixtureOfExpertsRegressor,
     EMTopicModel,
@@ -310,6 +311,22 @@ class TestKinds:
         for start in kind_of(three).divisions(three, Data(counts)):
             assert start["components_init"].shape == (4, 20)
             assert start["doc_topic_prior"].sum() == pytest.approx(three.doc_topic_prior_.sum())
+
+    @pytest.mark.parametrize("noise", [False, True])
+    def test_mixtures_of_any_family_and_noise(self, noise):
+        rows = np.vstack([clusters(240, 3), 60 * np.random.default_rng(0).random((10 * noise, 2)) - 20])
+        for mixture in (EMMixture(noise=noise, n_init=2), EMGaussianMixture(noise=noise, n_init=2)):
+            found = search(mixture, n_components=[1, 2, 3], cv=3).fit(rows)
+            assert found.best_params_ == {"n_components": 3}
+            assert set(found.results_["failed"]) == {""}
+
+    def test_categories(self):
+        rng = np.random.default_rng(0)
+        table = np.where(rng.random((200, 1)) < 0.5, rng.random((200, 6)) < 0.9, rng.random((200, 6)) < 0.2) * 2.0
+        found = search(EMMixture(family="categorical", n_init=2), n_components=[1, 2, 3]).fit(table)
+        assert found.best_params_ == {"n_components": 2}
+        one = EMMixture(family="categorical").fit(table)
+        assert len(kind_of(one).divisions(one, Data(table))) > 0
 
     def test_imputers_have_fresh_starts_alone(self):
         rows = X.copy()
