@@ -6,7 +6,7 @@ import copy
 import sys
 import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -20,16 +20,12 @@ from ._blas import one_blas_thread
 from ._compat import CallbackSupportMixin
 from ._report import Report, history
 from ._validation import check_choice, check_integer, check_n_init, check_number
-from ._warnings import callers_level
+from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
 from .restarts import Plan, Problem, Search, Settings, Watch, both, plan_of, run_one, search
 
 ACCELERATE = ("auto", "squarem", "anderson", False)
-
-
-class DegenerateSolutionWarning(RuntimeWarning):
-    """A component has collapsed onto a few rows, was seeded anew, or is held wider than its rows by `reg_covar`."""
 
 
 class EMEstimator(CallbackSupportMixin, BaseEstimator):
@@ -62,7 +58,8 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _adopt(self, fitted: Any) -> None:
         """Take over the fitted attributes of a copy, all at once."""
-        own = {name: value for name, value in vars(self).items() if name not in _fitted_names(self)}
+        before = set(_fitted_names(self))
+        own = {name: value for name, value in vars(self).items() if name not in before}
         self.__dict__ = {**own, **{name: getattr(fitted, name) for name in _fitted_names(fitted)}}
 
     def _fit_copy(self, fit: Callable[..., None], X: Any, **metadata: Any) -> Any:
@@ -127,6 +124,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         self.objective_ = float(result.objective)
         self.n_parameters_ = model.n_free(result.params)
         self.history_ = history(search.runs)
+        self._flaw = result.flaw  # "" for a sound solution; what ComponentSearch will not choose
         self._earlier = Earlier(result.objective, result.gains)
         self._warn_of_trouble(search)
 
@@ -201,16 +199,16 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         """ValueError if the model has no likelihood for the criterion of this name."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_emkit_version": version("emkit")}
+        return {**super().__getstate__(), "_emkit_version": _own_version()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         pickled = state.pop("_emkit_version", "unknown")
-        if pickled != version("emkit"):
+        if pickled != _own_version():
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
-                    current_sklearn_version=version("emkit"),
+                    current_sklearn_version=_own_version(),
                     original_sklearn_version=pickled,
                 ),
                 stacklevel=2,
@@ -218,7 +216,13 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         super().__setstate__(state)
 
 
+@cache
+def _own_version() -> str:
+    """Read once: each fit copies the estimator, and the metadata of a package are a file."""
+    return version("emkit")
+
+
 def _fitted_names(estimator: Any) -> list[str]:
     """Attributes that a fit sets: those that end with an underscore, and what it keeps for a later call."""
-    kept = ("_online", "_earlier", "_fitted_type", "_state")
+    kept = ("_online", "_earlier", "_fitted_type", "_state", "_flaw")
     return [name for name in vars(estimator) if (name.endswith("_") and name[0] != "_") or name in kept]

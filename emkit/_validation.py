@@ -86,6 +86,29 @@ def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype)
     return weight
 
 
+def check_start(name: str, value: Any) -> None:
+    """ "auto", or what may be labels or responsibilities."""
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        check_choice(name, value, ("auto",))
+
+
+def check_responsibilities(value: Any, n: int, k: int) -> np.ndarray:
+    """Responsibilities (n, k) from the `init_params` of a user: labels or responsibilities of the n rows of X."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # of ragged lists
+        array = np.empty(0)
+    if array.shape == (n,) and np.isin(array, np.arange(k)).all():
+        array = np.eye(k)[array.astype(np.intp)]
+    is_sound = array.shape == (n, k) and array.dtype.kind in "fiub"
+    if not (is_sound and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-6)):
+        raise ValueError(
+            f"init_params must be 'auto', labels from 0 to {k - 1} of shape ({n},), or responsibilities of shape "
+            f"({n}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+        )
+    return array
+
+
 def as_source(
     estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
 ) -> tuple[Source, np.ndarray | None]:

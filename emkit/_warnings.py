@@ -1,4 +1,4 @@
-"""Where a warning is said to come from: the user's line, whatever lies between."""
+"""What estimators warn of, and where a warning is said to come from: the user's line, whatever lies between."""
 
 from __future__ import annotations
 
@@ -15,3 +15,7 @@ def callers_level() -> int:
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in OWN:
         frame, level = frame.f_back, level + 1
     return level
+
+
+class DegenerateSolutionWarning(RuntimeWarning):
+    """A component has collapsed onto a few rows, was seeded anew, or is held wider than its rows by `reg_covar`."""

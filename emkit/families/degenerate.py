@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from .covariance import Covariance
     from .gaussian import GaussianFamily, GaussianParams
 
 NEVER_NARROWER = 1e-10  # in units of the features' variances; where there is no floor, what counts as collapsed
@@ -86,3 +87,16 @@ def seed_anew(family: GaussianFamily, params: GaussianParams, which: np.ndarray,
         covariances = covariances.copy()
         covariances[which] = family.covariance.from_variances(family.scale**2, len(means))[which]
     return family.params(means, covariances)
+
+
+def too_few_rows(covariance: Covariance, d: int, counts: np.ndarray) -> np.ndarray:
+    """Boolean (k,): components with a covariance of their own from so few rows that it says nothing of a new one.
+
+    The expected Mahalanobis distance of a new row from d-dimensional rows under their own covariance, estimated from m
+    of them, is d (m + 1) / (m - d - 2): an inverted Wishart matrix has no mean unless m > d + 2. Below that a gain of
+    likelihood is overfitting without bound. For diagonal types the same holds for each feature, m > 3.
+    """
+    if covariance.shared:
+        return np.zeros(len(counts), dtype=bool)
+    few: np.ndarray = np.less_equal(counts, covariance.rows_of_full_rank(d) + 1)
+    return few

@@ -57,6 +57,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         column is no feature. Unlike `sequence_id` it also works where scikit-learn passes X alone.
     decoder : {"viterbi", "map"}, default="viterbi"
         What `predict` gives: the most probable path, or the most probable state of each row.
+    init_params : "auto" or array-like, default="auto"
+        The start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape (n_samples, K), of the
+        rows in the order of X. Transitions are those from each row to the next; what the arguments below give is kept.
     startprob_init : array-like of shape (n_components,) or None, default=None
         Start probabilities at the start of EM; zeros stay.
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
@@ -184,6 +187,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         start="free",
         sequence=None,
         decoder="viterbi",
+        init_params="auto",
         startprob_init=None,
         transmat_init=None,
         means_init=None,
@@ -215,6 +219,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         self.start = start
         self.sequence = sequence
         self.decoder = decoder
+        self.init_params = init_params
         self.startprob_init = startprob_init
         self.transmat_init = transmat_init
         self.means_init = means_init

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from .._validation import check_array, check_choice, check_integer, check_n_init, check_number
+from .._validation import (
+    check_array,
+    check_choice,
+    check_integer,
+    check_n_init,
+    check_number,
+    check_responsibilities,
+    check_start,
+)
 from ..engine import UnusableStartError
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
@@ -18,9 +26,10 @@ from ..kernels import _markov as kernels
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
 from .problem import HiddenMarkovProblem
-from .reading import Table, as_sequences, read, to_row_order
+from .reading import Table, as_sequences, read, to_grouped, to_row_order
 from .sequences import Sequences, split
 from .smoothing import ImpossibleRowError, filtered
+from .starts import Starts
 
 if TYPE_CHECKING:
     from .estimator import EMHiddenMarkov
@@ -46,6 +55,9 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     start: HiddenMarkovParams | None = None
     if earlier is not None:
         start = _continued(owner, estimator.emission, options, model)
+    elif not isinstance(estimator.init_params, str):
+        resp = check_responsibilities(estimator.init_params, table.n_rows, estimator.n_components)
+        start = Starts(model, data, given).from_responsibilities(to_grouped(resp, table))
     elif n_starts == 1:
         start = problem.draw(0, rng.spawn(1)[0])
     try:
@@ -110,6 +122,7 @@ def check_params(estimator: EMHiddenMarkov) -> None:
     check_choice("start", estimator.start, STARTS)
     check_choice("decoder", estimator.decoder, ("viterbi", "map"))
     check_number("sticky", estimator.sticky, 0)
+    check_start("init_params", estimator.init_params)
     names = (*PARAMETERS, *family_class(estimator.emission).names)
     fixed = estimator.fixed
     if not isinstance(fixed, tuple | list | set | frozenset) or any(name not in names for name in fixed):

@@ -31,6 +31,7 @@ class Table(NamedTuple):
     weight: np.ndarray | None  # (n,) float64, grouped, positive; None for ones
     labels: np.ndarray | None  # (n,) intp, grouped: the known state or -1; None if no state is known
     kept: np.ndarray | None  # indices of the user's rows that X holds, the others have weight zero; None for all
+    n_rows: int  # of the user's X
 
 
 def read(
@@ -49,6 +50,7 @@ def read(
     `feature_names_in_` are set, else checked; they leave out the column that holds the ids.
     """
     data, codes, ids = _read_rows(estimator, X, sequence_id, lengths, reset)
+    n_rows = len(data)
     order, starts = _group(codes, len(ids))
     weight = check_sample_weight(sample_weight, len(data), np.dtype(np.float64))
     states = None if labels is None else check_labels(labels, len(data), estimator.n_components)
@@ -62,13 +64,19 @@ def read(
             ids = list(compress(ids, stays))
             order, starts = _group((np.cumsum(stays) - 1)[codes[kept]], len(ids))
     states = None if states is None else known(_grouped(states, order))
-    return Table(data, order, starts, ids, None if weight is None else _grouped(weight, order), states, kept)
+    weight = None if weight is None else _grouped(weight, order)
+    return Table(data, order, starts, ids, weight, states, kept, n_rows)
 
 
 def as_sequences(table: Table) -> Sequences:
     """All rows of a table, grouped; views where they are grouped already."""
     weight = np.ones(len(table.X)) if table.weight is None else table.weight
     return Sequences(Rows(_grouped(table.X, table.order), weight), table.starts, table.labels)
+
+
+def to_grouped(values: np.ndarray, table: Table) -> np.ndarray:
+    """Values (n_rows, ...) of the user's rows, as those of the grouped rows, (n, ...)."""
+    return _grouped(values if table.kept is None else values[table.kept], table.order)
 
 
 def to_row_order(values: np.ndarray, table: Table) -> np.ndarray:
@@ -88,6 +96,17 @@ def is_many(table: Table) -> bool:
 def holds_sequences(X: Any) -> bool:
     """Whether X is a list of arrays, each one sequence, rather than a list of rows."""
     return isinstance(X, list | tuple) and any(_is_array(element) for element in X)
+
+
+def sequence_ids(sequence: str | int | None, X: Any) -> Any:
+    """The id of each row, as X holds them; all the same where it holds none."""
+    ids = _without_ids(_check_sequence(sequence), X, needed=True)[1]
+    return np.zeros(len(X), dtype=np.intp) if ids is None else ids
+
+
+def without_ids(sequence: str | int | None, X: Any) -> Any:
+    """X without the column that holds the ids, if there is one."""
+    return _without_ids(_check_sequence(sequence), X, needed=False)[0]
 
 
 def check_ignored(y: Any, X: Any) -> None:

@@ -11,9 +11,16 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from .._estimator import DegenerateSolutionWarning
-from .._validation import check_choice, check_integer, check_n_init, check_number, check_sample_weight
-from .._warnings import callers_level
+from .._validation import (
+    check_choice,
+    check_integer,
+    check_n_init,
+    check_number,
+    check_responsibilities,
+    check_sample_weight,
+    check_start,
+)
+from .._warnings import DegenerateSolutionWarning, callers_level
 from ..seeding import draw_units
 from . import responses
 from .cases import Cases, CasesInMemory, Scaling, Scalings, joined
@@ -52,8 +59,7 @@ def check_params(estimator: MixtureOfExperts) -> None:
     check_number("gate_alpha", estimator.gate_alpha, 0)
     check_number("reg_covar", estimator.reg_covar, 0)
     check_choice("noise", estimator.noise, (True, False))
-    if isinstance(estimator.init_params, str) or not hasattr(estimator.init_params, "__len__"):
-        check_choice("init_params", estimator.init_params, ("auto",))
+    check_start("init_params", estimator.init_params)
     check_integer("n_groups", estimator.n_groups, 2)
 
 
@@ -242,31 +248,14 @@ def _only_start(
         if isinstance(data.source, Streamed):
             raise ValueError("init_params must be 'auto' where X is a function")
         cases = joined(problem.source)
-        resp = given_responsibilities(estimator.init_params, estimator.n_components, data.rows, data.n_samples)
+        resp = check_responsibilities(estimator.init_params, data.n_samples, estimator.n_components)
+        resp = resp if data.rows is None else resp[data.rows]
         if cases.sizes is not None:
             resp = cases.sum_in_blocks(resp) / cases.sizes[:, None]
         return problem.model.from_responsibilities(cases, resp)
     if n_starts == 1 or estimator.n_components == 1 or estimator.max_iter == 0:
         return problem.draw(0, rng.spawn(1)[0])
     return None
-
-
-def given_responsibilities(value: Any, k: int, rows: np.ndarray | None, n: int) -> np.ndarray:
-    """(n, k) of the rows of the cases, from labels or responsibilities for the n rows of X."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # of ragged lists
-        array = np.empty(0)
-    if array.shape == (n,) and np.isin(array, np.arange(k)).all():
-        array = np.eye(k)[array.astype(np.intp)]
-    is_sound = array.shape == (n, k) and array.dtype.kind in "fiub"
-    if not (is_sound and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-6)):
-        raise ValueError(
-            f"init_params must be 'auto', labels from 0 to {k - 1} of shape ({n},), or responsibilities of shape "
-            f"({n}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
-        )
-    chosen: np.ndarray = array if rows is None else array[rows]
-    return chosen
 
 
 def _signature(estimator: MixtureOfExperts, model: MixtureOfExpertsModel, n_columns: int) -> str:

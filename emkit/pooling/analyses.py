@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
+from .._pipelines import last_step
 from .._validation import check_integer, check_sample_weight
 from .bootstrap import bootstrap
 from .checks import Table, check_imputed, check_same
@@ -16,7 +17,6 @@ from .coefficients import Coefficients, coefficients_of
 from .estimate import PooledEstimate
 from .fitting import fit, fit_options
 from .penalty import warn_of_penalty
-from .pipelines import last_step
 from .rubin import combine
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.utils import check_array
 
+from .._pipelines import last_step, passes_through
 from .checks import Table
 from .coefficients import Coefficients, coefficients_of
 from .penalty import is_penalised
-from .pipelines import last_step, passes_through
 
 SINGULAR = 1e-13  # smallest eigenvalue of an information matrix of unit diagonal, that of rounding errors or less
 

@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-from .pipelines import last_step
+from .._pipelines import last_step
 
 
 @dataclass(frozen=True, eq=False)

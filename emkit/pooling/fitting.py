@@ -9,7 +9,7 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
-from .pipelines import last_step, prefix
+from .._pipelines import last_step, prefix
 
 
 def fit(estimator: Any, X: Any, y: Any, options: dict[str, Any]) -> Any:

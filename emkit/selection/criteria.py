@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from ._validation import check_sample_weight
+from .._validation import check_sample_weight
 
 __all__ = ["aic", "bic", "entropy", "icl"]
 
@@ -56,7 +56,7 @@ def bic(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: Any) -
     >>> round(bic(EMGaussianMixture(2, random_state=0).fit(X), X), 1)
     2322.2
     """
-    log_likelihood, weight = _total(estimator, X, sample_weight, metadata)
+    log_likelihood, weight = log_likelihood_of(estimator, X, sample_weight, metadata)
     return -2 * log_likelihood + estimator.n_parameters_ * math.log(weight)
 
 
@@ -83,7 +83,7 @@ def aic(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: Any) -
     .. [1] Akaike, H. (1974). A new look at the statistical model identification. IEEE Trans. Autom. Control 19(6),
        716-723.
     """
-    log_likelihood, _ = _total(estimator, X, sample_weight, metadata)
+    log_likelihood, _ = log_likelihood_of(estimator, X, sample_weight, metadata)
     return -2 * log_likelihood + 2 * estimator.n_parameters_
 
 
@@ -139,8 +139,8 @@ def entropy(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: An
     return float(by_row.sum() if weight is None else weight @ by_row)
 
 
-def _total(estimator: Any, X: Any, sample_weight: Any, metadata: dict[str, Any]) -> tuple[float, float]:
-    """Log-likelihood and weight, summed over the rows."""
+def log_likelihood_of(estimator: Any, X: Any, sample_weight: Any, metadata: dict[str, Any]) -> tuple[float, float]:
+    """Log-likelihood (natural log) and weight, summed over the rows."""
     # a topic model's scores are of half the tokens, given the others
     by_row = getattr(estimator, "_training_log_likelihood", None) or estimator.score_samples
     scores = np.asarray(by_row(X, **metadata), dtype=np.float64)

@@ -1,0 +1,157 @@
+"""What a user asks of a search, checked before any fit starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GroupKFold, KFold, check_cv
+from sklearn.utils.validation import has_fit_parameter
+
+from .._pipelines import last_step, prefix
+from .._validation import check_choice, check_integer, check_number
+from .data import Data
+from .kinds import kind_of
+
+CRITERIA = ("bic", "aic", "icl", "heldout", "bootstrap_lrt")
+N_FOLDS = 5
+
+
+def check_searchable(estimator: Any) -> None:
+    from .._estimator import EMEstimator  # which imports the criteria
+
+    last = last_step(estimator)
+    where = f"the last step {estimator.steps[-1][0]!r} of estimator" if last is not estimator else "estimator"
+    if not hasattr(last, "get_params") or "n_components" not in last.get_params(deep=False):
+        raise ValueError(f"{where} must have the parameter n_components, but {last!r} has not")
+    if not isinstance(last, EMEstimator):
+        raise ValueError(f"{where} must be an estimator of emkit, but got {last!r}")
+
+
+def check_sizes(value: Any) -> list[int]:
+    """Positive integers that rise; one by itself is a list of one."""
+    allowed = "n_components must be positive integers in rising order, at least one"
+    if isinstance(value, int | np.integer):
+        value = [value]
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise ValueError(f"{allowed}, but got {value!r}")
+    sizes = list(value)
+    if not sizes:
+        raise ValueError(f"{allowed}, but it is empty: {value!r}")
+    for size in sizes:
+        if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{allowed}, but it holds {size!r}")
+    if any(later <= earlier for earlier, later in pairwise(sizes)):
+        raise ValueError(f"{allowed}, but got {sizes}")
+    return [int(size) for size in sizes]
+
+
+def check_combinations(estimator: Any, other_params: Any) -> list[dict[str, Any]]:
+    """Each combination of the other parameters, in the order of the grid; [{}] without any."""
+    if other_params is None:
+        return [{}]
+    grids = [other_params] if isinstance(other_params, Mapping) else other_params
+    if not isinstance(grids, list | tuple) or not grids or not all(isinstance(grid, Mapping) for grid in grids):
+        raise ValueError(
+            f"other_params must be None, a dict of lists, or a list of such dicts, but got {other_params!r}"
+        )
+    known = estimator.get_params()
+    for grid in grids:
+        for name, values in grid.items():
+            if name == prefix(estimator) + "n_components":
+                raise ValueError(f"other_params must not hold {name!r}; it is what n_components says")
+            if name not in known:
+                raise ValueError(f"other_params has {name!r}, but the parameters of estimator are {sorted(known)}")
+            if not name.startswith(prefix(estimator)) and not kind_of(last_step(estimator)).is_conditional:
+                raise ValueError(
+                    f"other_params has {name!r}, which changes the data of the last step, so that likelihoods cannot "
+                    f"be compared; it may hold parameters that begin with {prefix(estimator)!r}"
+                )
+            if isinstance(values, str) or not isinstance(values, Iterable) or not len(list(values)):
+                raise ValueError(f"other_params[{name!r}] must be a list with at least one value, but got {values!r}")
+    return [dict(zip(grid, values, strict=True)) for grid in grids for values in product(*grid.values())]
+
+
+def check_criterion(criterion: Any, estimators: list[Any]) -> None:
+    """`estimators` are one for each combination of the other parameters."""
+    check_choice("criterion", criterion, CRITERIA)
+    for last in map(last_step, estimators):
+        if criterion == "bootstrap_lrt" and not kind_of(last).draws:
+            raise ValueError(f"criterion='bootstrap_lrt' needs draws from the model, which {last!r} cannot give")
+        if criterion in ("bic", "aic", "icl"):
+            try:
+                clone(last)._check_criterion(criterion)
+            except NotFittedError:
+                pass  # only the data will tell
+            except ValueError as error:
+                raise ValueError(f"criterion={criterion!r} is not for this estimator: {error}") from error
+    if criterion == "bootstrap_lrt" and len(estimators) > 1:
+        raise ValueError(
+            "criterion='bootstrap_lrt' compares numbers of components alone, so other_params must have one "
+            f"combination, but has {len(estimators)}"
+        )
+
+
+def check_options(search: Any) -> None:
+    check_choice("one_standard_error", search.one_standard_error, (True, False))
+    check_choice("refit", search.refit, (True, False))
+    check_integer("n_bootstrap", search.n_bootstrap, 1)
+    if not 0 < check_number("level", search.level, 0) < 1:
+        raise ValueError(f"level must be a number between 0 and 1, but got {search.level!r}")
+    if search.one_standard_error and search.criterion != "heldout":
+        raise ValueError(f"one_standard_error=True needs criterion='heldout', but criterion={search.criterion!r}")
+
+
+def check_metadata(estimator: Any, data: Data) -> None:
+    """TypeError for metadata that `fit` of the last step does not take, without routing."""
+    last = last_step(estimator)
+    for name in data.params:
+        if "__" not in name and not has_fit_parameter(last, name):
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}, which {last!r} does not take")
+
+
+def make_folds(cv: Any, data: Data, groups: Any, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows of each training and test set. Numbers of folds are shuffled; a splitter does as it does."""
+    n = len(data)
+    if cv is None or (isinstance(cv, int | np.integer) and not isinstance(cv, bool)):
+        n_units = n if groups is None else len(set(np.asarray(groups).tolist()))
+        what = "rows" if groups is None else "groups (sequences, blocks)"
+        n_folds = min(N_FOLDS, n_units) if cv is None else int(cv)
+        if not 2 <= n_folds <= n_units:
+            raise ValueError(
+                f"cv must be None, an integer from 2 to the number of {what}, {n_units}, a splitter or an iterable of "
+                f"splits, but got {cv!r}" + ("; one group cannot be divided" if n_units == 1 else "")
+            )
+        kind = KFold if groups is None else GroupKFold
+        splitter = kind(n_folds, shuffle=True, random_state=seed)
+    else:
+        try:
+            splitter = check_cv(cv)
+        except ValueError as error:
+            raise ValueError(
+                f"cv must be None, an integer, a splitter or an iterable of splits, but got {cv!r}"
+            ) from error
+    folds = [(np.asarray(train), np.asarray(test)) for train, test in splitter.split(np.zeros(n), data.y, groups)]
+    return [tuple(np.flatnonzero(part) if part.dtype == bool else part for part in fold) for fold in folds]  # type: ignore[misc]
+
+
+def check_fold_sizes(sizes: list[int], data: Data, units: Any, folds: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """ValueError if a training set has fewer rows of positive weight, or blocks of them, than components."""
+    present = data.weight > 0
+
+    def count(rows: np.ndarray) -> int:
+        rows = rows[present[rows]]
+        return len(rows) if units is None else len(set(np.asarray(units)[rows].tolist()))
+
+    counts = {"X": count(np.arange(len(data)))}
+    counts |= {f"the training set of fold {number}": count(train) for number, (train, _) in enumerate(folds)}
+    where = min(counts, key=lambda name: counts[name])
+    if sizes[-1] > counts[where]:
+        raise ValueError(
+            f"n_components must not exceed the rows that are fitted, but it holds {sizes[-1]} and {where} has "
+            f"n_samples = {counts[where]} (rows, or blocks of rows, of positive weight)"
+        )

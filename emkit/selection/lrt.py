@@ -1,0 +1,162 @@
+"""The bootstrap test of K components against more.
+
+References
+----------
+.. [1] McLachlan, G. J. (1987). On bootstrapping the likelihood ratio test statistic for the number of components in a
+   normal mixture. Appl. Statist. 36(3), 318-324.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from .._validation import check_integer
+from .checks import check_criterion, check_fold_sizes, check_metadata, check_searchable
+from .criteria import log_likelihood_of
+from .data import Data
+from .kinds import kind_of
+from .path import Fit, finish, follow, quiet
+from .steps import last_step
+
+LARGEST_SEED = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True, eq=False)
+class BootstrapLRT:
+    """Outcome of a bootstrap likelihood-ratio test.
+
+    Attributes
+    ----------
+    statistic : float
+        Twice the difference of the log-likelihoods, natural log.
+    p_value : float
+        (b + 1) / (B + 1), where b of the B bootstrap statistics are at least as large; of those that could be computed.
+    bootstrap_statistics : ndarray of shape (n_bootstrap,)
+        NaN where a fit failed or degenerated.
+    """
+
+    statistic: float
+    p_value: float
+    bootstrap_statistics: np.ndarray
+
+
+def bootstrap_lrt(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    n_components: int,
+    n_bootstrap: int = 99,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    **metadata: Any,
+) -> BootstrapLRT:
+    r"""Test K components against K + 1 by the parametric bootstrap ([1]_).
+
+    The usual chi-squared law of the statistic :math:`2 (\ell_{K+1} - \ell_K)` does not hold for mixtures. So data like
+    `X` are drawn from the fit of K components, both numbers are fitted to each draw, by a division of the smaller fit
+    and by fresh starts as to `X` itself, and the statistic is compared with those of the draws.
+
+    Parameters
+    ----------
+    estimator : estimator of emkit, or a Pipeline that ends in one
+        Its `n_components` is not used. The draws are of what the last step sees.
+    X : array-like of shape (n_samples, n_features)
+        The rows.
+    y : array-like of shape (n_samples,) or None, default=None
+        Responses, for mixtures of experts.
+    n_components : int
+        K, the number under the null hypothesis.
+    n_bootstrap : int, default=99
+        Draws, B. The least p-value is 1 / (B + 1).
+    n_jobs : int or None, default=None
+        Processes (joblib), each with some of the draws. Results do not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Of draws and starts; None takes that of the estimator.
+    **metadata
+        For `fit`, as `sequence_id`. Weights of rows are refused: how draws are to be weighted is not known.
+
+    Returns
+    -------
+    BootstrapLRT
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or a fit to X fails or degenerates.
+
+    References
+    ----------
+    .. [1] McLachlan, G. J. (1987). On bootstrapping the likelihood ratio test statistic for the number of components
+       in a normal mixture. Appl. Statist. 36(3), 318-324.
+
+    Examples
+    --------
+    >>> from emkit import EMGaussianMixture
+    >>> from emkit.datasets import load_old_faithful
+    >>> from emkit.selection import bootstrap_lrt
+    >>> X = load_old_faithful().data
+    >>> bootstrap_lrt(EMGaussianMixture(), X, n_components=1, n_bootstrap=19, random_state=0).p_value
+    0.05
+    """
+    check_searchable(estimator)
+    check_criterion("bootstrap_lrt", [estimator])
+    size = check_integer("n_components", n_components, 1)
+    check_integer("n_bootstrap", n_bootstrap, 1)
+    params = {name: value for name, value in metadata.items() if value is not None}
+    refuse_weights(params)
+    data = Data(X, y, params)
+    data = kind_of(estimator).tidy(data) if estimator is last_step(estimator) else data
+    check_metadata(estimator, data)
+    check_fold_sizes([size + 1], data, None, [])
+    random = check_random_state(last_step(estimator).random_state if random_state is None else random_state)
+    seeds = random.randint(LARGEST_SEED, size=2)
+    path = follow(clone(estimator), [size, size + 1], data, None, seeds.tolist())
+    fits = [finish(fit, last_step(estimator), path.train) if fit.is_sound else fit for fit in path.fits]
+    for fit in fits:
+        if not fit.is_sound:
+            raise ValueError(f"n_components={fit.size} cannot be tested: {fit.failed or fit.flaw}")
+    return compare(last_step(estimator), fits[0], fits[1], path.train, n_bootstrap, n_jobs, random)
+
+
+def refuse_weights(params: dict[str, Any]) -> None:
+    if any(name.split("__")[-1] == "sample_weight" for name in params):
+        raise ValueError("sample_weight must be None for the bootstrap test; repeat rows instead")
+
+
+def compare(
+    own: Any, null: Fit, other: Fit, data: Data, n_bootstrap: int, n_jobs: int | None, random: np.random.RandomState
+) -> BootstrapLRT:
+    """Test a finished fit against a finished larger one."""
+    statistic = 2 * (likelihood(other, data) - likelihood(null, data))
+    seeds = random.randint(LARGEST_SEED, size=(n_bootstrap, 3)).tolist()
+    drawn = Parallel(n_jobs=n_jobs)(delayed(_redraw)(own, null, other.size, data, *each) for each in seeds)
+    statistics = np.array(drawn)
+    known = statistics[~np.isnan(statistics)]
+    p_value = (1 + int((known >= statistic).sum())) / (1 + len(known))
+    return BootstrapLRT(float(statistic), p_value, statistics)
+
+
+def likelihood(fit: Fit, data: Data) -> float:
+    return log_likelihood_of(fit.estimator, data.X, None, data.arguments_of(fit.estimator.score_samples))[0]
+
+
+def _redraw(own: Any, null: Fit, size: int, data: Data, draw_seed: int, *seeds: int) -> float:
+    """The statistic of data drawn from `null`; NaN where a fit is not sound."""
+    drawn = kind_of(own).draw(null.estimator, data, draw_seed)
+    path = follow(own, [null.size, size], drawn, None, list(seeds))
+    with quiet():
+        fits = [finish(fit, own, path.train) if fit.is_sound else fit for fit in path.fits]
+    if not all(fit.is_sound for fit in fits):
+        return float("nan")
+    small, large = (likelihood(fit, drawn) for fit in fits)
+    return 2 * (large - small)
+
+
+__all__ = ["BootstrapLRT", "bootstrap_lrt", "compare"]

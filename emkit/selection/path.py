@@ -1,0 +1,233 @@
+"""The path over K for one set of rows: each size from a division of the size before it, and from fresh starts.
+
+A size is found in three steps, each with the fewest passes over the rows that tell solutions apart: a race on a sample
+of the rows (where they are many), the winner on all rows until little is left to gain, and (`finish`) to the
+estimator's own tolerance, for those that may be chosen.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from .._warnings import DegenerateSolutionWarning
+from ..restarts import COARSE_TOL
+from .data import Data
+from .kinds import Kind, kind_of
+from .steps import last_step, prepare
+
+SCOUT_ROWS = 1_000  # from here on, starts are compared on a sample of so many rows
+N_SCOUTS = 1  # fresh starts on a sample, where n_init="auto" and a division is tried too
+FRESH_STEPS = 15  # of EM on the sample, after which the better is told
+DIVISION_STEPS = 10
+FOLD_TOL = 1e-3  # remaining gain per unit of weight of fits that are only scored on other rows
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One size of a path.
+
+    Attributes
+    ----------
+    size : int
+    estimator : estimator or None
+        The fitted last step, with the parameters that the user gave; None if the fit failed.
+    start : str
+        "split" or "fresh"; "" if the fit failed.
+    flaw : str
+        What makes the solution unfit for use.
+    failed : str
+        Text of the error.
+    seconds : float
+    """
+
+    size: int
+    estimator: Any = None
+    start: str = ""
+    flaw: str = ""
+    failed: str = ""
+    seconds: float = 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        return self.estimator is not None and not self.flaw
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Fits of all sizes, the data that the last step saw, and the steps before it."""
+
+    fits: list[Fit]
+    fronts: list[Any]
+    train: Data
+    test: Data | None
+
+
+def follow(
+    estimator: Any,
+    sizes: Sequence[int],
+    train: Data,
+    test: Data | None,
+    seeds: Sequence[int],
+    shared: Sequence[dict[str, Any]] | None = None,
+) -> Path:
+    """Fit all sizes to `train`. `shared` has for each size the start that stands for fresh ones."""
+    with quiet():
+        try:
+            fronts, train, test = prepare(estimator, train, test)
+        except Exception as error:
+            return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
+        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
+        fits: list[Fit] = []
+        for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
+            before = [fit for fit in fits if fit.is_sound] or [fit for fit in fits if fit.estimator is not None]
+            given = None if shared is None else shared[number]
+            fits.append(climber.climb(size, seed, before[-1] if before else None, given))
+    return Path(fits, fronts, train, test)
+
+
+class Climber:
+    """Fits sizes of one estimator to one set of rows."""
+
+    def __init__(self, estimator: Any, data: Data, seed: int, tol: float) -> None:
+        self._own = estimator
+        self._tol = loosened(estimator, tol)
+        self._kind: Kind = kind_of(estimator)
+        self._data = data
+        self._rows = self._sample(seed)
+        self._few = data if self._rows is None else data.take(self._rows)
+        self._max_iter = estimator.max_iter
+
+    def _sample(self, seed: int) -> np.ndarray | None:
+        """Rows on which starts are compared; None for all."""
+        rows = np.flatnonzero(self._data.weight > 0)
+        if not self._kind.has_own_rows or len(rows) <= SCOUT_ROWS:
+            return None
+        chosen: np.ndarray = np.sort(np.random.default_rng(seed).choice(rows, SCOUT_ROWS, replace=False))
+        return chosen
+
+    def climb(self, size: int, seed: int, before: Fit | None, shared: dict[str, Any] | None) -> Fit:
+        """The better of a division of `before` and of fresh starts."""
+        began = time.perf_counter()
+        splits = before is not None and self._kind.splits
+        fresh = self._attempt("fresh", size, self._fresh, size, seed, shared, splits)
+        tried = [fresh]
+        if before is not None and splits:
+            tried.append(self._attempt("split", size, self._divided, before, size, seed))
+        usable = [fit for fit in tried if fit.estimator is not None]
+        if not usable:
+            return replace(fresh, seconds=time.perf_counter() - began)
+        if self._rows is None:
+            best = max(map(self._checked, usable), key=self._rank)
+        else:
+            best = max(usable, key=self._rank)
+            best = self._checked(self._attempt(best.start, size, self._on_all_rows, best.estimator, size, seed))
+        given = None if best.estimator is None else as_given(best.estimator, self._own, size)
+        return replace(best, estimator=given, seconds=time.perf_counter() - began)
+
+    def _rank(self, fit: Fit) -> tuple[bool, float]:
+        quality = self._kind.quality(fit.estimator, self._few)
+        return not (fit.flaw or fit.estimator._flaw), quality if np.isfinite(quality) else -np.inf
+
+    def _attempt(self, start: str, size: int, find: Any, *arguments: Any) -> Fit:
+        try:
+            return Fit(size, find(*arguments), start)
+        except Exception as error:
+            return Fit(size, failed=text_of(error))
+
+    def _checked(self, fit: Fit) -> Fit:
+        return fit if fit.estimator is None else replace(fit, flaw=flaw_of(fit.estimator, self._data))
+
+    def _fresh(self, size: int, seed: int, shared: dict[str, Any] | None, splits: bool) -> Any:
+        start = {} if shared is None else shared
+        if self._rows is None:
+            return self._fit(self._few, size, seed, **start)
+        start = {name: value[self._rows] for name, value in start.items()}
+        if splits and self._own.n_init == "auto":
+            start["n_init"] = N_SCOUTS
+        return self._fit(self._few, size, seed, **self._short(FRESH_STEPS), **start)
+
+    def _short(self, steps: int) -> dict[str, Any]:
+        """Plain steps: so few are not worth an extrapolation."""
+        return {"max_iter": min(steps, self._max_iter), "accelerate": False}
+
+    def _divided(self, before: Fit, size: int, seed: int) -> Any:
+        """Divide components of `before`, one after the other, until there are `size`; then run on."""
+        current, few = before.estimator, self._few
+        for k in range(before.size + 1, size + 1):
+            tried = []
+            for start in self._kind.divisions(current, few):
+                options = {**self._short(DIVISION_STEPS), **start}
+                tried.append(self._attempt("split", k, lambda k=k, o=options: self._fit(few, k, seed, **o)))
+            usable = [fit for fit in tried if fit.estimator is not None]
+            if not usable:
+                raise ValueError(tried[0].failed if tried else "no component could be divided")
+            current = max(usable, key=self._rank).estimator
+        if self._rows is not None:
+            return current  # goes on, if it goes on, on all rows
+        options = {"max_iter": self._max_iter, "accelerate": self._own.accelerate, "warm_start": True}
+        return current.set_params(**options).fit(few.X, few.y, **few.params)
+
+    def _on_all_rows(self, scout: Any, size: int, seed: int) -> Any:
+        return self._fit(self._data, size, seed, **self._kind.carried(scout, self._data))
+
+    def _fit(self, data: Data, size: int, seed: int, **options: Any) -> Any:
+        options = {"n_components": size, "tol": self._tol, "random_state": seed, **options}
+        return clone(self._own).set_params(**options).fit(data.X, data.y, **data.params)
+
+
+def loosened(estimator: Any, tol: float) -> float:
+    """The tolerance of a fit that may be run on; the estimator's own where it cannot be, or is 0."""
+    own = float(estimator.tol)
+    return max(tol, own) if own > 0 and hasattr(estimator, "warm_start") else own
+
+
+def flaw_of(fitted: Any, data: Data) -> str:
+    """What makes a solution unfit for use, by the estimator's own account and by the kind's."""
+    return fitted._flaw or kind_of(fitted).flaw(fitted, data)
+
+
+def as_given(estimator: Any, own: Any, size: int) -> Any:
+    """The fitted estimator with the user's parameters again; the seed stays the fit's."""
+    given = own.get_params(deep=False)
+    given.pop("random_state", None)
+    return estimator.set_params(**{**given, "n_components": size})
+
+
+def finish(fit: Fit, own: Any, data: Data) -> Fit:
+    """Run on to the estimator's own tolerance."""
+    if loosened(own, COARSE_TOL) == own.tol:
+        return fit
+    with quiet():
+        began = time.perf_counter()
+        try:
+            fitted = fit.estimator.set_params(warm_start=True).fit(data.X, data.y, **data.params)
+        except Exception as error:
+            return replace(fit, failed=text_of(error), estimator=None)
+        return replace(
+            fit,
+            estimator=as_given(fitted, own, fit.size),
+            flaw=flaw_of(fitted, data),
+            seconds=fit.seconds + time.perf_counter() - began,
+        )
+
+
+class quiet(warnings.catch_warnings):
+    """What fits warn of stands in the table."""
+
+    def __enter__(self) -> Any:
+        entered = super().__enter__()
+        for category in (ConvergenceWarning, DegenerateSolutionWarning):
+            warnings.simplefilter("ignore", category)
+        return entered
+
+
+def text_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
