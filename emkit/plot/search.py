@@ -63,6 +63,17 @@ class ComponentSearchDisplay:
         Where it was drawn.
     figure_ : matplotlib Figure
         The figure of `ax_`.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_old_faithful
+    >>> from emkit import EMGaussianMixture
+    >>> from emkit.plot import ComponentSearchDisplay
+    >>> from emkit.selection import ComponentSearch
+    >>> search = ComponentSearch(EMGaussianMixture(random_state=0), n_components=range(1, 5), random_state=0)
+    >>> display = ComponentSearchDisplay.from_estimator(search.fit(load_old_faithful().data))
+    >>> display.ax_.get_ylabel()
+    'BIC (lower is better)'
     """
 
     def __init__(
