@@ -35,6 +35,7 @@ numpydoc_use_plots = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "within_subsection_order": "FileNameSortKey",  # choosing K comes first
     "filename_pattern": r"plot_",
     "ignore_pattern": r"(quickstart|poisson_mixture)\.py",
     "abort_on_example_error": True,
