@@ -11,7 +11,7 @@ from emkit import ComponentSearch, EMGaussianMixture
 from emkit.datasets import load_old_faithful
 from emkit.plot import ComponentSearchDisplay, MixtureDisplay
 
-X = load_old_faithful().data
+X = load_old_faithful(as_frame=True).data
 search = ComponentSearch(EMGaussianMixture(), n_components=range(1, 7), cv=5, random_state=0).fit(X)
 ComponentSearchDisplay.from_estimator(search)
 print(f"chosen by BIC: {search.best_params_}")
