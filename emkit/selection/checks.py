@@ -16,9 +16,23 @@ from .._pipelines import last_step, prefix
 from .._validation import check_choice, check_integer, check_number
 from .data import Data
 from .kinds import kind_of
+from .steps import last_params
 
 CRITERIA = ("bic", "aic", "icl", "heldout", "bootstrap_lrt")
 N_FOLDS = 5
+
+
+def check_search(search: Any) -> tuple[list[int], list[dict[str, Any]]]:
+    """Numbers and combinations to try."""
+    check_searchable(search.estimator)
+    sizes = check_sizes(search.n_components)
+    combinations = check_combinations(search.estimator, search.other_params)
+    estimators = [clone(search.estimator).set_params(**combination) for combination in combinations]
+    for estimator in estimators:
+        check_searchable(estimator)
+    check_criterion(search.criterion, estimators)
+    check_options(search)
+    return sizes, combinations
 
 
 def check_searchable(estimator: Any) -> None:
@@ -112,6 +126,17 @@ def check_metadata(estimator: Any, data: Data) -> None:
     for name in data.params:
         if "__" not in name and not has_fit_parameter(last, name):
             raise TypeError(f"fit() got an unexpected keyword argument {name!r}, which {last!r} does not take")
+
+
+def folds_of(search: Any, data: Data, groups: Any, sizes: list[int], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of each fold; none where held-out likelihoods are not asked for."""
+    own = Data(data.X, data.y, last_params(search.estimator, data.params))
+    folds = []
+    if search.criterion == "heldout" or search.cv is not None:
+        last = last_step(search.estimator)
+        folds = make_folds(search.cv, data, kind_of(last).groups(last, own) if groups is None else groups, seed)
+    check_fold_sizes(sizes, own, own.params.get("block_id"), folds)
+    return folds
 
 
 def make_folds(cv: Any, data: Data, groups: Any, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

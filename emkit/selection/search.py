@@ -20,7 +20,8 @@ from .choice import choose
 from .data import Data
 from .kinds import kind_of
 from .lrt import LARGEST_SEED, refuse_weights
-from .steps import assemble, last_params, last_step
+from .path import quiet
+from .steps import assemble, last_step
 from .table import COLUMNS, as_results
 from .walk import walk_all
 
@@ -179,31 +180,20 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         ConvergenceWarning
             If the chosen fit reached its `max_iter`.
         """
-        sizes, combinations = self._check()
+        sizes, combinations = checks.check_search(self)
         data = self._read(X, y, fit_params)
         random = check_random_state(
             last_step(self.estimator).random_state if self.random_state is None else self.random_state
         )
-        folds = self._folds(data, groups, sizes, int(random.randint(LARGEST_SEED)))
+        folds = checks.folds_of(self, data, groups, sizes, int(random.randint(LARGEST_SEED)))
         seeds = random.randint(LARGEST_SEED, size=(1 + len(folds), len(combinations), len(sizes)))
         estimators = [clone(self.estimator).set_params(**combination) for combination in combinations]
-        candidates = walk_all(estimators, combinations, sizes, data, folds, seeds, self.n_jobs)
         lasts = [last_step(estimator) for estimator in estimators for _ in sizes]
-        chosen, ranks = choose(self, candidates, lasts, random)
+        with quiet():  # here too: of jobs in threads, the last to end may leave behind the filters of another
+            candidates = walk_all(estimators, combinations, sizes, data, folds, seeds, self.n_jobs)
+            chosen, ranks = choose(self, candidates, lasts, random)
         self._publish(candidates, chosen, ranks, estimators[chosen // len(sizes)])
         return self
-
-    def _check(self):
-        """Numbers and combinations to try."""
-        checks.check_searchable(self.estimator)
-        sizes = checks.check_sizes(self.n_components)
-        combinations = checks.check_combinations(self.estimator, self.other_params)
-        estimators = [clone(self.estimator).set_params(**combination) for combination in combinations]
-        for estimator in estimators:
-            checks.check_searchable(estimator)
-        checks.check_criterion(self.criterion, estimators)
-        checks.check_options(self)
-        return sizes, combinations
 
     def _read(self, X, y, fit_params):
         if callable(X):
@@ -219,18 +209,6 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         if not get_config()["enable_metadata_routing"]:
             checks.check_metadata(self.estimator, data)
         return data
-
-    def _folds(self, data, groups, sizes, seed):
-        """Training and test rows of each fold; none where held-out likelihoods are not asked for."""
-        last = last_step(self.estimator)
-        own = Data(data.X, data.y, last_params(self.estimator, data.params))
-        folds = []
-        if self.criterion == "heldout" or self.cv is not None:
-            if groups is None:
-                groups = kind_of(last).groups(last, own)
-            folds = checks.make_folds(self.cv, data, groups, seed)
-        checks.check_fold_sizes(sizes, own, own.params.get("block_id"), folds)
-        return folds
 
     def _publish(self, candidates, chosen, ranks, estimator):
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -275,32 +253,97 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
 
     @_best_has("predict")
     def predict(self, X, **params):
-        """`predict` of the best estimator; metadata such as `sequence_id` are passed on."""
+        """`predict` of the best estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, as the estimator takes them.
+        **params
+            Metadata such as `sequence_id`, passed on.
+
+        Returns
+        -------
+        labels or responses : ndarray of shape (n_samples,)
+        """
         return self._best().predict(X, **params)
 
     @_best_has("predict_proba")
     def predict_proba(self, X, **params):
-        """`predict_proba` of the best estimator."""
+        """`predict_proba` of the best estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, as the estimator takes them.
+        **params
+            Metadata such as `sequence_id`, passed on.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_components) or (n_samples, n_classes)
+        """
         return self._best().predict_proba(X, **params)
 
     @_best_has("transform")
     def transform(self, X, **params):
-        """`transform` of the best estimator."""
+        """`transform` of the best estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, as the estimator takes them.
+        **params
+            Metadata such as `sequence_id`, passed on.
+
+        Returns
+        -------
+        array or frame of shape (n_samples, n_components)
+        """
         return self._best().transform(X, **params)
 
     @_best_has("score_samples")
     def score_samples(self, X, *args, **params):
-        """`score_samples` of the best estimator; with the responses for mixtures of experts."""
+        """`score_samples` of the best estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, as the estimator takes them.
+        *args
+            The responses, for mixtures of experts.
+        **params
+            Metadata such as `sequence_id`, passed on.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            Natural log.
+        """
         return self._best().score_samples(X, *args, **params)
 
     @_best_has("score")
     def score(self, X, y=None, **params):
-        """`score` of the best estimator."""
+        """`score` of the best estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, as the estimator takes them.
+        y : array-like of shape (n_samples,) or None, default=None
+            Responses, for mixtures of experts.
+        **params
+            Metadata such as `sequence_id`, passed on.
+
+        Returns
+        -------
+        float
+        """
         return self._best().score(X, y, **params)
 
     @_best_has("sample")
     def sample(self, *args, **params):
-        """`sample` of the best estimator."""
+        """`sample` of the best estimator, whose arguments it takes."""
         return self._best().sample(*args, **params)
 
     @_best_has("predict")
