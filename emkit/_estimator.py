@@ -93,9 +93,11 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         earlier: Earlier | None = None,
         plan: Callable[[int | None, Settings], Plan] = plan_of,
         also_watch: Watch | None = None,
-    ) -> Search[Any, Any]:
+        find: Callable[[Settings], Any] | None = None,
+    ) -> Any:
         """Run EM from `start` if there is one, from `n_starts` starts, or (None) from the best of several short ones.
 
+        `find` is another search in the place of these. The result is a `Search`, or what that one gives.
         `owner` is the estimator that the user holds, to whom callbacks speak; `publish` gives fitted attributes.
         """
         report = Report(owner, publish)
@@ -105,7 +107,8 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
             if start is not None:
                 found = run_one(problem, start, settings, rng, earlier)
             else:
-                found = search(problem, plan(n_starts, settings), settings, rng)
+                find = find or (lambda settings: search(problem, plan(n_starts, settings), settings, rng))
+                found = find(settings)
         report.close(found)
         return found
 

@@ -19,6 +19,8 @@ HISTORY = np.dtype(
     [("start", "i8"), ("iteration", "i8"), ("objective", "f8"), ("change", "f8"), ("seconds", "f8"), ("phase", "U12")]
 )
 
+SIZE = "K="  # begins the phase of steps with a number of components that need not be kept
+
 
 class Report:
     """Tells callbacks and the log what the engine does; silent, and free of cost, where nobody listens."""

@@ -39,13 +39,18 @@ def check_choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     return value
 
 
-def check_n_init(value: Any) -> int | None:
-    """A number of full starts, or None for "auto"."""
+def check_integer_or_auto(name: str, value: Any) -> int | None:
+    """An integer >= 1, or None for "auto"."""
     if isinstance(value, str) and value == "auto":
         return None
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"n_init must be 'auto' or an integer >= 1, but got {value!r}")
+        raise ValueError(f"{name} must be 'auto' or an integer >= 1, but got {value!r}")
     return int(value)
+
+
+def check_n_init(value: Any) -> int | None:
+    """A number of full starts, or None for "auto"."""
+    return check_integer_or_auto("n_init", value)
 
 
 def check_array(name: str, value: Any, shape: tuple[int, ...], label: str) -> np.ndarray:

@@ -523,7 +523,7 @@ class TestReports:
 
 NOT_POSITIVE = np.stack([np.eye(4), -np.eye(4)])
 BAD_ARGUMENTS = [
-    ({"n_components": 0}, r"n_components must be an integer >= 1, but got 0"),
+    ({"n_components": 0}, r"n_components must be 'auto' or an integer >= 1, but got 0"),
     ({"n_components": 2.5}, r"n_components .* 2\.5"),
     ({"n_components": True}, r"n_components .* True"),
     ({"n_components": 151}, r"n_components = 151, n_samples = 150"),

@@ -41,6 +41,11 @@ def by_information(estimator: EMGaussianMixture, X: Any, sample_weight: Any, lab
             "method='information' needs a maximum of the likelihood, which assignment='hard' does not look for; use "
             "method='bootstrap'"
         )
+    if estimator.weight_concentration_prior is not None:
+        raise ValueError(
+            "method='information' needs a maximum of the likelihood, which a fit with weight_concentration_prior is "
+            "not; use method='bootstrap'"
+        )
     covariance, fixed = fitted_covariance(estimator), frozenset(estimator.fixed)
     weights = fitted_weights(estimator)
     if not (weights > 0).all():

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._compat import with_callbacks
-from .._validation import as_source, check_choice
+from .._validation import as_source, check_choice, check_integer_or_auto
 from ..mixture.base import MixtureEstimator
 from . import conditioning, errors
 from .fitting import fit_batch, fit_online, fitted_model
+
+
+def _takes_batches(estimator):
+    """AttributeError where there is no stepwise EM."""
+    prior = estimator.weight_concentration_prior
+    if prior is not None:
+        raise AttributeError(f"partial_fit needs weight_concentration_prior=None, but got {prior!r}")
+    return True
 
 
 class EMGaussianMixture(MixtureEstimator):
@@ -22,8 +31,10 @@ class EMGaussianMixture(MixtureEstimator):
 
     Parameters
     ----------
-    n_components : int, default=1
-        Number of components, K.
+    n_components : int or "auto", default=1
+        Number of components, K. "auto" finds it in one fit: from many components, those two that lose least by it
+        ([4]_) are merged, until one is left, and the number with the least BIC is kept. For hard assignment BIC is
+        that of the classification likelihood. No solution with a degenerate component is chosen if there is another.
     covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
         Each component has its own covariance matrix (full), all share one (tied), each has its own variances (diag),
         each has one variance (spherical), or all share one variance (EII).
@@ -39,7 +50,7 @@ class EMGaussianMixture(MixtureEstimator):
         "auto": ten short starts (the first by `init_params`, the others in turn by k-means++, random rows and
         k-means), of which the best three are run on and the best is continued. A number: that many full starts by
         `init_params`, the best kept. From 10,000 rows on, starts are compared on a sample of at most 10,000 of them.
-        One start if it is given or if K = 1.
+        One start if it is given or if K = 1. With ``n_components="auto"``, how many descents; "auto" is one.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or array-like, default="kmeans"
         How a start is drawn: some steps of k-means, its seeds alone, random responsibilities, or random rows as
         means. Or the start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape
@@ -47,7 +58,8 @@ class EMGaussianMixture(MixtureEstimator):
     weights_init : array-like of shape (n_components,) or None, default=None
         Mixing weights at the start; not negative, with sum 1, or below 1 with noise, which has the rest.
     means_init : array-like of shape (n_components, n_features) or None, default=None
-        Means at the start. What else is not given is taken from the rows nearest to each mean.
+        Means at the start. What else is not given is taken from the rows nearest to each mean. With
+        ``n_components="auto"`` a given start, of any kind, says with how many components the descent begins.
     precisions_init : array-like or None, default=None
         Inverse covariances at the start, shaped as `precisions_`.
     assignment : {"soft", "hard"}, default="soft"
@@ -58,6 +70,13 @@ class EMGaussianMixture(MixtureEstimator):
     noise : bool, default=False
         Add noise that is uniform over the range of the data, for rows that belong to no component ([3]_). Far rows do
         then not count for the features' variances of `reg_covar`.
+    weight_concentration_prior : float or None, default=None
+        None is maximum likelihood. A number > 0 gives weights, means and covariances a prior ([5]_), and
+        `n_components` is then the most that may be used: the others are left without rows, and have weights near 0.
+        It is the concentration of the weights, for each component; the smaller, the fewer components keep rows.
+    weight_concentration_prior_type : {"dirichlet_distribution", "dirichlet_process"}, default="dirichlet_distribution"
+        The prior of the weights: a symmetric Dirichlet distribution, or sticks broken one after the other, cut off at
+        `n_components`.
     accelerate : {"auto", "squarem", "anderson", False}, default="auto"
         Extrapolation of the steps, each kept only if the objective rises; False is textbook EM. "auto" is Anderson's
         for soft and none for hard assignment.
@@ -66,29 +85,35 @@ class EMGaussianMixture(MixtureEstimator):
     n_jobs : int or None, default=None
         Threads: over starts, and over chunks of rows where only one start runs. Results do not depend on it.
     warm_start : bool, default=False
-        Continue from the parameters of the previous fit.
+        Continue from the parameters of the previous fit, and with its number of components.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
 
     Attributes
     ----------
-    weights_ : ndarray of shape (n_components,)
-        Mixing weights; with noise they sum to ``1 - noise_weight_``.
+    n_components_ : int
+        Number of components, as given or as found: K below.
+    sizes_ : ndarray, structured
+        With ``n_components="auto"``, a record for each number of components of the best descent, from many to one:
+        n_components, objective, bic, and is_sound (whether no component is degenerate). Little was left to gain.
+    weights_ : ndarray of shape (K,)
+        Mixing weights; with noise they sum to ``1 - noise_weight_``. Under a prior, their posterior mean.
     noise_weight_ : float
         Share of noise, with ``noise=True``.
     noise_range_ : ndarray of shape (2, n_features)
         Least and largest value of each feature in the fit, between which noise lies, with ``noise=True``.
-    means_ : ndarray of shape (n_components, n_features)
-        Means.
+    means_ : ndarray of shape (K, n_features)
+        Means. Under a prior, their posterior mean.
     covariances_ : ndarray
-        Covariances: (K, d, d) for full, (d, d) for tied, (K, d) for diag, (K,) for spherical, () for EII.
+        Covariances: (K, d, d) for full, (d, d) for tied, (K, d) for diag, (K,) for spherical, () for EII. Under a
+        prior, the inverses of the posterior means of the precisions.
     precisions_ : ndarray
         Inverses of the covariances, of the same shape.
     precisions_cholesky_ : ndarray
         Full and tied: upper triangular U with precision U U^T; else square roots of the precisions.
     objective_ : float
         Log-likelihood of the training data, weighted total, natural log; for hard assignment the classification
-        log-likelihood.
+        log-likelihood, and under a prior a lower bound on the evidence, all parameters integrated out.
     lower_bound_ : float
         `objective_` per unit of weight.
     lower_bounds_ : ndarray of shape (n_iter_,)
@@ -100,10 +125,11 @@ class EMGaussianMixture(MixtureEstimator):
     converged_ : bool
         Whether the stop rule was met before `max_iter`.
     n_parameters_ : int
-        Free parameters, for BIC and AIC.
+        Free parameters, for BIC and AIC. Components without rows count.
     history_ : ndarray, structured
         A record for each iteration of each start: start, iteration, objective (total), change, seconds (since the
-        start began), phase ("start", "em", "anderson", "squarem"; "sample" for steps on a sample of the rows).
+        start began), phase ("start", "em", "anderson", "squarem"; "sample" for steps on a sample of the rows;
+        "K=25" for those with 25 components, if the number is searched for).
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -126,6 +152,9 @@ class EMGaussianMixture(MixtureEstimator):
     .. [2] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Equations (3.3) to (3.6).
     .. [3] Banfield, J. D. and Raftery, A. E. (1993). Model-based Gaussian and non-Gaussian clustering. Biometrics
        49(3), 803-821. Section 4.
+    .. [4] Runnalls, A. R. (2007). Kullback-Leibler approach to Gaussian mixture reduction. IEEE Trans. Aerosp.
+       Electron. Syst. 43(3), 989-999. Equation (21).
+    .. [5] Bishop, C. M. (2006). Pattern Recognition and Machine Learning. Springer. Section 10.2.
 
     Examples
     --------
@@ -137,6 +166,8 @@ class EMGaussianMixture(MixtureEstimator):
     array([0.36, 0.64])
     >>> mixture.predict([[2.0, 55.0], [4.5, 80.0]])
     array([0, 1])
+    >>> EMGaussianMixture("auto", random_state=0).fit(X).n_components_
+    2
     """
 
     __metadata_request__fit = MappingProxyType({"sample_weight": True, "labels": True})
@@ -159,6 +190,8 @@ class EMGaussianMixture(MixtureEstimator):
         assignment="soft",
         fixed=(),
         noise=False,
+        weight_concentration_prior=None,
+        weight_concentration_prior_type="dirichlet_distribution",
         accelerate="auto",
         random_state=None,
         n_jobs=None,
@@ -178,6 +211,8 @@ class EMGaussianMixture(MixtureEstimator):
         self.assignment = assignment
         self.fixed = fixed
         self.noise = noise
+        self.weight_concentration_prior = weight_concentration_prior
+        self.weight_concentration_prior_type = weight_concentration_prior_type
         self.accelerate = accelerate
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -219,12 +254,14 @@ class EMGaussianMixture(MixtureEstimator):
         """
         return self._fit_copy(fit_batch, X, sample_weight=sample_weight, labels=labels)
 
+    @available_if(_takes_batches)
     @with_callbacks
     def partial_fit(self, X, y=None, *, sample_weight=None):
         """Update the mixture by one batch of rows: stepwise EM.
 
         The first batch is fitted to convergence, so it should hold some hundred rows for each component; each later
-        batch is one step. The order of the batches should be random. After `fit`, this updates that fit.
+        batch is one step. The order of the batches should be random. After `fit`, this updates that fit. With
+        ``n_components="auto"`` the first batch finds the number, which is then kept. Not with a prior.
 
         Parameters
         ----------
@@ -454,6 +491,9 @@ class EMGaussianMixture(MixtureEstimator):
         check_is_fitted(self)
         if not hasattr(self, "n_parameters_"):
             raise ValueError(f"{name} needs the number of parameters of a fit, but this mixture was not fitted to data")
+
+    def _check_n_components(self):
+        check_integer_or_auto("n_components", self.n_components)
 
     def _read(self, X):
         return as_source(self, X, reset=False)[0]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .._report import SIZE
 from .._validation import as_source, check_array, check_choice, check_number
 from ..chunks import Rows, Source, joined
 from ..description import Description, describe
 from ..engine import Earlier
 from ..executors import Serial
 from ..families.base import Family
+from ..families.conjugate import ConjugateGaussians, is_conjugate, plain
 from ..families.covariance import COVARIANCES, Covariance
 from ..families.gaussian import GaussianFamily, check_range
 from ..fences import outer_fences, within
@@ -30,15 +32,17 @@ from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.noise import (
     WithNoise,
     fitted_weights,
+    gaussians_of,
     noise_attributes,
     range_of,
     with_noise_of,
-    without_noise,
 )
 from ..mixture.problem import MixtureProblem
 from ..mixture.starts import ALL_ROWS
+from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
 from ..online import OnlineState, online_step
 from ..seeding import draw_units
+from .descent import descend, largest_size, with_size
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
@@ -58,10 +62,15 @@ def fit_batch(
 ) -> None:
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
+    is_auto = estimator.n_components == "auto"
+    if is_auto and labels is not None:
+        raise ValueError("labels must be None with n_components='auto', which finds components of its own")
     source, kept = as_source(estimator, X, sample_weight, labels, reset=True)
     description = describe(source, source.n_features)
-    check_rows(description.n_rows, description.unobserved, estimator.n_components)
+    check_rows(description.n_rows, description.unobserved, 1 if is_auto else estimator.n_components)
     check_range(description, source.dtype)
+    if is_auto:
+        estimator.n_components = _first_size(estimator, owner, description)
     noise_range = None
     if estimator.noise:
         noise_range, description = range_of(source), describe(_usual(source, description), source.n_features)
@@ -72,12 +81,20 @@ def fit_batch(
     problem = MixtureProblem(model, source, given, description, methods, rng)
     if problem.has_certain_start:
         n_starts = 1
-    start, earlier = _only_start(owner, problem, n_starts, rng)
-    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
+    find = None
+    if is_auto and not _continues(owner):
+        find = partial(
+            descend, problem=problem, n_descents=n_starts or 1, accelerator_of=estimator._accelerator, rng=rng
+        )
+    start, earlier = (None, None) if find else _only_start(owner, problem, n_starts, rng)
+    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier, find=find)
     best = search.best.result
     check_objective(best.objective)
     _publish(estimator, model, best.params, best.objective, best.stats.weight)
-    steps = [step for step in best.history if step.phase not in ("start", "sample")]
+    if find:
+        estimator.sizes_ = search.sizes
+        model = with_size(model, estimator.n_components_)
+    steps = [step for step in best.history if step.phase not in ("start", "sample") and not step.phase.startswith(SIZE)]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
     state = OnlineState(best.params, best.stats * (1 / best.stats.weight), best.stats.weight, best.n_iter)
     estimator._online = Online(state, description)
@@ -92,6 +109,7 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
         return
     check_params(estimator)
     check_continues(owner, "partial_fit", owner.n_features_in_)
+    estimator.n_components = len(owner.means_)
     for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type"):
         if hasattr(owner, name):
             setattr(estimator, name, getattr(owner, name))
@@ -122,17 +140,61 @@ def check_params(estimator: EMGaussianMixture) -> None:
     check_choice("assignment", estimator.assignment, ("soft", "hard"))
     check_choice("noise", estimator.noise, (True, False))
     check_start(estimator, PARAMETERS)
+    check_prior(estimator)
+    check_auto(estimator)
+
+
+def check_prior(estimator: EMGaussianMixture) -> None:
+    """ValueError for a prior on the weights that is none, or where the weights are not estimated."""
+    check_choice("weight_concentration_prior_type", estimator.weight_concentration_prior_type, tuple(WEIGHTINGS))
+    prior = estimator.weight_concentration_prior
+    if prior is None:
+        return
+    if check_number("weight_concentration_prior", prior, 0) == 0:
+        raise ValueError(f"weight_concentration_prior must be None or a number > 0, but got {prior!r}")
+    if estimator.fixed:
+        raise ValueError(f"fixed must be () with weight_concentration_prior={prior!r}, but got {estimator.fixed!r}")
+
+
+def check_auto(estimator: EMGaussianMixture) -> None:
+    """ValueError for what has no meaning while the number of components is searched for."""
+    if estimator.n_components != "auto":
+        return
+    if estimator.fixed:
+        raise ValueError(f"fixed must be () with n_components='auto', but got {estimator.fixed!r}")
+    prior = estimator.weight_concentration_prior
+    if prior is not None:
+        raise ValueError(f"weight_concentration_prior must be None with n_components='auto', but got {prior!r}")
 
 
 def make_model(
     estimator: EMGaussianMixture, description: Description, dtype: np.dtype, noise_range: np.ndarray | None
 ) -> MixtureModel:
-    family: Family = GaussianFamily(
+    gaussians = GaussianFamily(
         COVARIANCES[estimator.covariance_type], estimator.n_components, description.scale, estimator.reg_covar, dtype
     )
+    family: Family = gaussians
+    if estimator.weight_concentration_prior is not None:
+        family = _under_prior(gaussians, description.mean)
     if noise_range is not None:
         family = WithNoise.over(family, noise_range)
-    return MixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed))
+    return MixtureModel(family, estimator.assignment == "hard", frozenset(estimator.fixed), _weighting(estimator))
+
+
+def _under_prior(family: GaussianFamily, centre: np.ndarray) -> ConjugateGaussians:
+    if not is_conjugate(family.covariance, family.n_features):
+        raise ValueError(
+            "weight_concentration_prior takes a covariance_type that shares all or nothing between components, "
+            f"but got covariance_type={family.covariance.name!r}"
+        )
+    return ConjugateGaussians(family, centre)
+
+
+def _weighting(estimator: EMGaussianMixture) -> Weighting:
+    if estimator.weight_concentration_prior is None:
+        return MostLikely()
+    made = WEIGHTINGS[estimator.weight_concentration_prior_type]
+    return made(float(estimator.weight_concentration_prior))
 
 
 def _usual(source: Source, description: Description) -> Iterator[Rows]:
@@ -169,19 +231,38 @@ def _only_start(
     owner: EMGaussianMixture, problem: MixtureProblem, n_starts: int | None, rng: np.random.Generator
 ) -> tuple[MixtureParams | None, Earlier | None]:
     """The start where there is only one, and where the previous fit ended if that is continued."""
-    if not owner.warm_start or not hasattr(owner, "_earlier"):
+    if not _continues(owner):
         return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
     check_continues(owner, "warm_start=True", problem.model.family.n_features)
     parts = {name: getattr(owner, f"{name}_").astype(np.float64) for name in ("means", "covariances")}
     return problem.complete({"weights": fitted_weights(owner), **parts}), owner._earlier
 
 
+def _continues(owner: EMGaussianMixture) -> bool:
+    """Whether a fit goes on from the one before."""
+    return bool(owner.warm_start) and hasattr(owner, "_earlier")
+
+
+def _first_size(estimator: EMGaussianMixture, owner: EMGaussianMixture, description: Description) -> int:
+    """With how many components "auto" begins: those of a fit that is continued, those of a given start, or many."""
+    if _continues(owner):
+        return len(owner.means_)
+    for given in (estimator.means_init, estimator.weights_init):
+        if given is not None and np.ndim(given):
+            return len(given)
+    if not isinstance(estimator.init_params, str):
+        given = np.asarray(estimator.init_params)
+        return given.shape[1] if given.ndim == 2 else len(np.unique(given))
+    return largest_size(COVARIANCES[estimator.covariance_type], len(description.mean), description.weight)
+
+
 def check_continues(estimator: EMGaussianMixture, what: str, n_features: int) -> None:
     """ValueError if `what` would continue a fit of another size or type."""
     fitted = (*estimator.means_.shape, estimator._fitted_type)
+    wanted = fitted[0] if estimator.n_components == "auto" else estimator.n_components
     if hasattr(estimator, "noise_weight_") != estimator.noise:
         raise ValueError(f"{what} continues a fit with noise={not estimator.noise}, but now noise={estimator.noise}")
-    if fitted != (estimator.n_components, n_features, estimator.covariance_type):
+    if fitted != (wanted, n_features, estimator.covariance_type):
         raise ValueError(
             f"{what} continues a fit with n_components={fitted[0]}, {fitted[1]} features and "
             f"covariance_type={fitted[2]!r}, but now n_components={estimator.n_components}, "
@@ -190,10 +271,10 @@ def check_continues(estimator: EMGaussianMixture, what: str, n_features: int) ->
 
 
 def published(model: MixtureModel, params: MixtureParams) -> dict[str, np.ndarray]:
-    """Fitted attributes that hold parameters, in the dtype of the data."""
-    family = _gaussians(model.family)
-    means, covariances, factors = params.components[:3]
-    k = family.n_components
+    """Fitted attributes that hold parameters, of whatever number of components, in the dtype of the data."""
+    family = gaussians_of(model.family)
+    means, covariances, factors = plain(params.components)[:3]
+    k = len(means)
     attributes = {
         "weights_": params.weights[:k],
         "means_": means,
@@ -205,13 +286,6 @@ def published(model: MixtureModel, params: MixtureParams) -> dict[str, np.ndarra
     return {name: np.asarray(value).astype(family.dtype) for name, value in attributes.items()}
 
 
-def _gaussians(family: Family) -> GaussianFamily:
-    """Those among the components, without noise."""
-    found = without_noise(family)
-    assert isinstance(found, GaussianFamily)
-    return found
-
-
 def _publish(
     estimator: EMGaussianMixture,
     model: MixtureModel,
@@ -221,7 +295,8 @@ def _publish(
 ) -> None:
     for name, value in published(model, params).items():
         setattr(estimator, name, value)
-    estimator._fitted_type = _gaussians(model.family).covariance.name
+    estimator.n_components_ = len(estimator.means_)
+    estimator._fitted_type = gaussians_of(model.family).covariance.name
     estimator.objective_ = float(objective)
     estimator.lower_bound_ = float(objective) / weight
 

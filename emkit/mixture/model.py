@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +19,7 @@ import numpy as np
 from ..chunks import Rows, joined
 from ..engine import Stats, UnusableStartError
 from ..families.base import Family, Sums, log, posterior
-
-LEAST_LOG = -1e3  # of a weight in a vector; exp of it is zero
+from .weights import MostLikely, Weighting
 
 
 class MixtureParams(NamedTuple):
@@ -28,6 +27,7 @@ class MixtureParams(NamedTuple):
 
     weights: np.ndarray  # (k,), sum to one
     components: Any  # as the family has them
+    counts: Any = None  # (k,) expected rows of each, where the weights have a prior
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,14 @@ class MixtureModel:
         Give each row to its most probable component (classification EM, [2]_).
     fixed : frozenset of str
         "weights" and names of the family's parameters that the M-step leaves as they are.
+    weighting : Weighting
+        How weights are estimated: by maximum likelihood, or under a prior.
     """
 
     family: Family
     hard: bool = False
     fixed: frozenset[str] = frozenset()
+    weighting: Weighting = field(default_factory=MostLikely)
 
     monotone = True
 
@@ -75,20 +78,28 @@ class MixtureModel:
         """A start from k-means on all rows."""
         from .starts import Starts  # starts use the model
 
-        return Starts(self, joined(chunks)).draw("kmeans", rng)
+        rows = joined(chunks)
+        return self.start(Starts(self, rows).draw("kmeans", rng), float(rows.weight.sum(dtype=np.float64)))
+
+    def start(self, params: MixtureParams, weight: float) -> MixtureParams:
+        """Parameters of weights and components, for data of a total weight."""
+        weights, counts = self.weighting.start(params.weights, weight)
+        return MixtureParams(weights, params.components, counts)
 
     def e_step(self, params: MixtureParams, chunk: Rows) -> MixtureStats:
         """Responsibilities ([1]_, equation 2.30) of a chunk and the moments under them."""
-        objective, counts, moments = self.family.e_step(params.components, log(params.weights), chunk, self.hard)
+        log_weights = self.weighting.log_weights(params.weights, params.counts)
+        objective, counts, moments = self.family.e_step(params.components, log_weights, chunk, self.hard)
         return MixtureStats(objective, float(chunk.weight.sum(dtype=np.float64)), counts, Sums(moments))
 
     def m_step(self, stats: MixtureStats, params: MixtureParams) -> MixtureParams:
-        """Weights are shares of the counts ([1]_, equation 2.31); the family does the rest."""
-        weights = params.weights if "weights" in self.fixed else stats.counts / stats.counts.sum()
-        return MixtureParams(weights, self.family.m_step(stats.moments, params.components, self.fixed))
+        """Weights come from the counts ([1]_, equation 2.31, if there is no prior); the family does the rest."""
+        is_fixed = "weights" in self.fixed
+        weights, counts = (params.weights, params.counts) if is_fixed else self.weighting.estimate(stats.counts)
+        return MixtureParams(weights, self.family.m_step(stats.moments, params.components, self.fixed), counts)
 
     def log_prior(self, params: MixtureParams) -> float:
-        return self.family.log_prior(params.components)
+        return self.family.log_prior(params.components) + self.weighting.log_prior(params.counts)
 
     def n_free(self, params: MixtureParams) -> int:
         return (self.family.n_components - 1) * ("weights" not in self.fixed) + self.family.n_free(self.fixed)
@@ -97,7 +108,7 @@ class MixtureModel:
         return self.family.rounding(params.components)
 
     def log_joint(self, params: MixtureParams, chunk: Rows) -> np.ndarray:
-        """log weight_k + log p(x; k), (n, k)."""
+        """log weight_k + log p(x; k), (n, k); under a prior, with the mean of the weights."""
         density = self.family.log_density(params.components, chunk)
         joint: np.ndarray = density + log(params.weights).astype(density.dtype)
         return joint
@@ -112,21 +123,21 @@ class MixtureModel:
         return replace(stats, moments=Sums(moments))
 
     def to_vector(self, params: MixtureParams) -> np.ndarray:
-        """Log weights, then the family's vector; fixed parameters are left out."""
-        head = [] if "weights" in self.fixed else [np.maximum(log(params.weights), LEAST_LOG)]
+        """Log weights (or counts), then the family's vector; fixed parameters are left out."""
+        head = [] if "weights" in self.fixed else [self.weighting.to_vector(params.weights, params.counts)]
         return np.concatenate([*head, self.family.to_vector(params.components, self.fixed)])
 
     def from_vector(self, vector: np.ndarray, params: MixtureParams) -> MixtureParams | None:
         """Back again; None where the vector is out of range."""
-        weights = params.weights
+        weights, counts = params.weights, params.counts
         if not np.isfinite(vector).all():
             return None
         with np.errstate(over="ignore", invalid="ignore"):
             if "weights" not in self.fixed:
-                weights = np.exp(vector[: len(weights)] - vector[: len(weights)].max())
-                weights, vector = weights / weights.sum(), vector[len(weights) :]
+                k = len(weights)
+                (weights, counts), vector = self.weighting.from_vector(vector[:k], counts), vector[k:]
             try:
                 components = self.family.from_vector(vector, params.components, self.fixed)
             except (UnusableStartError, np.linalg.LinAlgError):
                 return None
-        return MixtureParams(weights, components)
+        return MixtureParams(weights, components, counts)

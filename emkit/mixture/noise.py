@@ -16,6 +16,8 @@ import numpy as np
 
 from ..chunks import Rows
 from ..families.base import Family, Options
+from ..families.conjugate import ConjugateGaussians
+from ..families.gaussian import GaussianFamily
 from ..fences import outer_fences, within
 from .model import MixtureParams
 
@@ -176,6 +178,20 @@ def range_of(chunks: Iterable[Rows]) -> np.ndarray:
 
 def without_noise(family: Family) -> Family:
     return family.family if isinstance(family, WithNoise) else family
+
+
+def gaussians_of(family: Family) -> GaussianFamily:
+    """Those among the components, without noise and without a prior."""
+    found = without_noise(family)
+    found = found.gaussians if isinstance(found, ConjugateGaussians) else found
+    assert isinstance(found, GaussianFamily)
+    return found
+
+
+def with_gaussians(family: Family, **changes: Any) -> Family:
+    """The same with other attributes of its Gaussians (which have no prior), as their number."""
+    gaussians = replace(gaussians_of(family), **changes)
+    return replace(family, family=gaussians) if isinstance(family, WithNoise) else gaussians
 
 
 def noise_attributes(family: Family, params: MixtureParams) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -77,6 +78,12 @@ class MixtureProblem:
         """Whether enough rows are known to be of each component to show how they spread."""
         return self.shows_all_components and self._starts.known_weight.min() > self.model.family.n_features
 
+    def of(self, model: MixtureModel) -> MixtureProblem:
+        """The same data with another model, as one of fewer components."""
+        other = copy(self)
+        other.model = model
+        return other
+
     def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
         given = self._given.parts
         if not set(self.model.family.names) <= set(given):
@@ -103,7 +110,8 @@ class MixtureProblem:
     def complete(self, parts: dict[str, Any]) -> MixtureParams:
         """Parameters of all parts, raised to the floors (unless they are held fixed)."""
         family = self.model.family
-        return MixtureParams(parts["weights"], family.floored(family.from_parts(parts), self.model.fixed))
+        components = family.floored(family.from_parts(parts), self.model.fixed)
+        return self.model.start(MixtureParams(parts["weights"], components), self._size.weight)
 
     def carry_over(self, params: MixtureParams, rng: np.random.Generator, executor: Executor) -> MixtureParams:
         return params
@@ -122,8 +130,8 @@ class MixtureProblem:
         return bool(distances.min(axis=1).max() < SAME and np.abs(params.weights - other.weights[match]).max() < SAME)
 
     def repair(self, result: Result, rng: np.random.Generator) -> MixtureParams | None:
-        """Collapsed components moved to random rows, with an even weight."""
-        family, (weights, components), stats = self.model.family, result.params, result.stats
+        """Collapsed components moved to random rows, with an even weight; under a prior there are none."""
+        family, (weights, components, _), stats = self.model.family, result.params, result.stats
         if self.model.fixed & set(family.names):
             return None  # nothing that new seeds would mend, or the user's own choice
         rows = self._starts.random_rows(family.n_components, rng)

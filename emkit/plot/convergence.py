@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._report import SIZE
 from .._validation import check_choice
 from ._axes import bare, compact_legend, one_axes
 from ._look import COLOURS, MOST_LABELS, NEUTRAL, colour, line
@@ -24,7 +25,8 @@ class ConvergenceDisplay:
     Parameters
     ----------
     history : ndarray, structured
-        ``history_`` of an estimator. Steps on a sample of the rows are left out: their objective is that of the sample.
+        ``history_`` of an estimator. Steps on a sample of the rows are left out, as their objective is that of the
+        sample; so are steps on the way to the number of components of ``n_components="auto"``.
     kind : {"gain", "objective"}, default="gain"
         "gain": the best objective of all starts minus the objective, on a logarithmic scale. A line that levels out
         above the others is a local maximum. "objective": the objective itself.
@@ -92,7 +94,8 @@ class ConvergenceDisplay:
             This one, with `ax_` and `figure_`.
         """
         check_choice("kind", self.kind, KINDS)
-        steps = self.history[self.history["phase"] != "sample"]
+        phases = self.history["phase"]
+        steps = self.history[(phases != "sample") & ~np.char.startswith(phases, SIZE)]
         if not len(steps):
             raise ValueError("history must have iterations on all rows, but has none")
         self.ax_ = one_axes(ax, (6.4, 4))
