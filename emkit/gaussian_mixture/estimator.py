@@ -24,15 +24,19 @@ class EMGaussianMixture(MixtureEstimator):
     ----------
     n_components : int, default=1
         Number of components, K.
-    covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
-        Each component has its own covariance matrix (full), all share one (tied), each has its own variances (diag),
-        each has one variance (spherical), or all share one variance (EII).
+    covariance_type : str, default="full"
+        "full": each component has its own covariance matrix; "tied": all share one; "diag": each has its own variances;
+        "spherical": each has one variance. Or a name of R's mclust, EII, VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE, VVE,
+        EEV, VEV, EVV or VVV: volume, shape and axes of the covariances are equal (E) or vary (V) between components;
+        a shape that is a sphere and axes that are those of the features are I. See the table in
+        :ref:`the user guide <covariance_types>`.
     tol : float, default=1e-8
         Bound on the estimated remaining gain of the log-likelihood per unit of weight. 0 runs all `max_iter` steps.
     reg_covar : float, default=1e-6
         Floor under the covariances, relative to the features' variances V: the eigenvalues of
         :math:`V^{-1/2} \\Sigma_k V^{-1/2}` are at least this. So a component may be as narrow as a thousandth of the
-        data's standard deviation. 0 means no floor.
+        data's standard deviation. 0 means no floor. For EVE, VVE, EEV and VEV the floor is one along each axis u of a
+        component: :math:`u^T \\Sigma_k u` is at least `reg_covar` times :math:`u^T V u`.
     max_iter : int, default=1000
         Largest number of EM updates (M-steps) of a start.
     n_init : "auto" or int, default="auto"
@@ -49,7 +53,7 @@ class EMGaussianMixture(MixtureEstimator):
     means_init : array-like of shape (n_components, n_features) or None, default=None
         Means at the start. What else is not given is taken from the rows nearest to each mean.
     precisions_init : array-like or None, default=None
-        Inverse covariances at the start, shaped as `precisions_`.
+        Inverse covariances at the start, shaped as `precisions_`. They share what `covariance_type` says.
     assignment : {"soft", "hard"}, default="soft"
         "hard" gives each row to its most probable component alone (classification EM). With ``"EII"``,
         ``fixed=("weights",)`` and equal `weights_init` this is k-means.
@@ -81,11 +85,12 @@ class EMGaussianMixture(MixtureEstimator):
     means_ : ndarray of shape (n_components, n_features)
         Means.
     covariances_ : ndarray
-        Covariances: (K, d, d) for full, (d, d) for tied, (K, d) for diag, (K,) for spherical, () for EII.
+        Covariances: (K, d, d) for full, VVV, VEE, EVE, VVE, EEV, VEV and EVV; (d, d) for tied and EEE; (K, d) for diag,
+        VVI, VEI and EVI; (d,) for EEI; (K,) for spherical and VII; () for EII.
     precisions_ : ndarray
         Inverses of the covariances, of the same shape.
     precisions_cholesky_ : ndarray
-        Full and tied: upper triangular U with precision U U^T; else square roots of the precisions.
+        Of matrices the upper triangular U with precision U U^T; else square roots of the precisions.
     objective_ : float
         Log-likelihood of the training data, weighted total, natural log; for hard assignment the classification
         log-likelihood.
@@ -115,9 +120,9 @@ class EMGaussianMixture(MixtureEstimator):
 
     Notes
     -----
-    A pass costs O(n K d^2) time for full and tied, O(n K d) for the others; a pattern of missing values adds
-    O(K d^3). Work memory is O(K d^2) beyond the data, whatever n. float32 data are fitted in float32, with sums in
-    float64.
+    A pass costs O(n K d^2) time, O(n K d) where covariances are diagonal; a pattern of missing values adds O(K d^3).
+    Work memory is O(K d^2) beyond the data, whatever n. float32 data are fitted in float32, with sums in float64. Where
+    the M-step has no closed form (VEI, VEE, VEV, EVE, VVE) it takes some steps from the present covariances.
 
     References
     ----------
@@ -126,6 +131,8 @@ class EMGaussianMixture(MixtureEstimator):
     .. [2] McLachlan, G. and Peel, D. (2000). Finite Mixture Models. Wiley. Equations (3.3) to (3.6).
     .. [3] Banfield, J. D. and Raftery, A. E. (1993). Model-based Gaussian and non-Gaussian clustering. Biometrics
        49(3), 803-821. Section 4.
+    .. [4] Celeux, G. and Govaert, G. (1995). Gaussian parsimonious clustering models. Pattern Recognition 28(5),
+       781-793. The fourteen types.
 
     Examples
     --------

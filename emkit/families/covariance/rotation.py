@@ -16,7 +16,7 @@ import numpy as np
 
 from .variances import Rule
 
-TURNS = 3  # in an M-step, at most; EM goes on from there
+TURNS = 2  # in an M-step, at most; EM goes on from there
 TRIALS = 5  # of a turn that goes too far
 SETTLED = 1e-6  # gain per unit of weight after which turning ends
 
@@ -102,9 +102,7 @@ def _with_floor(here: Along, variances: np.ndarray, scale: np.ndarray) -> tuple[
     )
 
 
-def _best_angles(
-    projected: np.ndarray, squares: np.ndarray, precisions: np.ndarray
-) -> tuple[np.ndarray, float]:
+def _best_angles(projected: np.ndarray, squares: np.ndarray, precisions: np.ndarray) -> tuple[np.ndarray, float]:
     """Of all planes, (d, d), antisymmetric, at most an eighth of a circle; and the slope of the loss that way."""
     differences = precisions[:, None, :] - precisions[:, :, None]
     y = (differences * (projected.swapaxes(1, 2) @ projected)).sum(axis=0)

@@ -51,12 +51,12 @@ class Sharing(Covariance):
             )
 
     def from_precisions(self, precisions, k, d):
-        covariances = super().from_precisions(precisions, k, d)  # type: ignore[safe-super]  # that of Diag or Dense
+        covariances = super().from_precisions(precisions, k, d)  # that of Diag or Dense
         self.require_type(covariances, "precisions_init")
         return covariances
 
     def from_vector(self, vector, k, scale):
-        free = super().from_vector(vector, k, scale)  # type: ignore[safe-super]  # that of Diag or Dense
+        free = super().from_vector(vector, k, scale)  # that of Diag or Dense
         return self.nearest(free, np.ones(k), scale, 0.0)
 
     def _raised(self, covariances: np.ndarray, scale: np.ndarray, floor: float) -> np.ndarray:

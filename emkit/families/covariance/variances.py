@@ -1,8 +1,8 @@
 """Variances that components have in common: the M-step of k components along d axes, for each way of sharing.
 
 All minimise sum_kj n_k log s_kj + w_kj / s_kj over variances s (k, d) of the kind. The squares w (k, d) are sums over
-rows, the counts n (k,) their weights. `units` (k, d), (1, d) or (d,) are the variances of the data along the axes, and s
-is at least `floor` of them; without a floor a variance may come out as 0 or NaN. `before` gives the volumes (k,) to
+rows, the counts n (k,) their weights. `units`, (k, d), (1, d) or (d,), are the variances of the data along the axes; s
+is at least `floor` times these. Without a floor a variance may come out as 0 or NaN. `before` gives the volumes (k,) to
 start from, where there is no closed form. A volume is the geometric mean of the variances.
 
 References
@@ -21,7 +21,7 @@ Volumes = Callable[[], np.ndarray]
 Rule = Callable[[np.ndarray, np.ndarray, float, np.ndarray, Volumes], np.ndarray]
 
 ROUNDS = 5  # of an alternation, at most; EM goes on from there
-SETTLED = 1e-5  # relative change of volumes after which it ends
+SETTLED = 1e-3  # relative change of volumes after which it ends
 WIDEST = 1e6  # of the units: what a component may grow to, to make up for a direction in which it is at the floor
 ALMOST_NOTHING = 1e-12
 NEWTON_STEPS = 10
@@ -80,7 +80,9 @@ def _one_volume_within(squares: np.ndarray, counts: np.ndarray, lowest: np.ndarr
     sums = np.clip(logs[:, None, :] - knots[:, :, None], low[:, None, :], high[:, None, :]).sum(axis=2)
 
     def log_multipliers(x: np.ndarray) -> np.ndarray:
-        return np.array([np.interp(-d * x, -its_sums, its_knots) for its_sums, its_knots in zip(sums, knots, strict=True)])
+        return np.array(
+            [np.interp(-d * x, -its_sums, its_knots) for its_sums, its_knots in zip(sums, knots, strict=True)]
+        )
 
     x = np.sort(np.clip(sums, sums[:, -1].max(), sums[:, 0].min()).ravel()) / d
     is_above = np.exp(log_multipliers(x)).sum(axis=0) > 1
@@ -96,7 +98,7 @@ def _one_volume_within(squares: np.ndarray, counts: np.ndarray, lowest: np.ndarr
 def _root(log_multipliers: Callable[[np.ndarray], np.ndarray], left: float, right: float) -> np.ndarray:
     """The logarithms (k, 1) at which multipliers add up to 1, or at the end that is nearest; they are linear between.
 
-    The log of the sum is convex, so that Newton's method from the left does not overshoot. At an end there may be a jump.
+    The log of the sum is convex, so that Newton's method from the left does not overshoot. At an end it may jump.
     """
     x = np.linspace(left, right, 4)[1:3]
     if not x[0] < x[1]:
