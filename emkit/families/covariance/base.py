@@ -71,7 +71,7 @@ class Covariance(ABC):
         """What `prepare` turns into the covariances of maximum likelihood above the floor.
 
         Where that has no closed form: covariances under which the likelihood is no lower than under `before`. A
-        component without rows keeps the covariance that it had before, as far as nothing in it is shared.
+        component without rows keeps its covariance of `before`, or what is nearest to that where a part is shared.
         """
 
     def nearest(self, covariances: np.ndarray, weights: np.ndarray, scale: np.ndarray, floor: float) -> np.ndarray:

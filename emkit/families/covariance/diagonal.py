@@ -59,6 +59,10 @@ class Diag(Covariance):
             raise SingularCovarianceError
         return Prepared(np.asarray(covariances), factors, np.log(factors).sum(axis=1), np.empty(0))
 
+    def widths(self, covariances, scale, k):
+        d = len(scale)
+        return self._variances(covariances, k, d) / scale**2, np.broadcast_to(np.eye(d), (k, d, d))
+
     def log_det_factors(self, factors):
         return np.log(factors).sum(axis=1)
 

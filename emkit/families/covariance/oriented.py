@@ -164,13 +164,15 @@ class _CommonAxes(_Oriented):
     """All components have the same axes, not always in the same order. See `rotation.py`.
 
     The axes before are turned. Where all covariances were the same, as at a start, they do not tell what components
-    have in common, and those of the pooled scatter are turned.
+    have in common, and those of the pooled scatter are tried as well.
     """
 
     def _maximum(self, scatter, counts, before, scale, floor):
-        example = before if (before != before[0]).any() else scatter.sum(axis=0)[None]
-        axes = self._axes_of(example, scale)
-        return _composed(*turned(axes, _roots(scatter, scale), counts, scale, floor, self.rule))
+        examples = [before] if (before != before[0]).any() else [scatter.sum(axis=0)[None], before]
+        roots = _roots(scatter, scale)
+        turns = [turned(self._axes_of(example, scale), roots, counts, scale, floor, self.rule) for example in examples]
+        best = min(turns, key=lambda turn: turn.loss)
+        return _composed(best.along.axes, best.variances)
 
     def _axes_of(self, covariances, scale):
         """Of a sum in which two axes are as wide as each other only if they are in each of the covariances."""

@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,12 @@ def along(axes: np.ndarray, roots: np.ndarray, scale: np.ndarray) -> Along:
     return Along(axes, projected, (projected * projected).sum(axis=1), scale**2 @ (axes * axes))
 
 
+class Turn(NamedTuple):
+    along: Along
+    variances: np.ndarray  # (k, d): the best along these axes
+    loss: float
+
+
 def loss(variances: np.ndarray, squares: np.ndarray, counts: np.ndarray) -> float:
     """Minus twice the expected log-likelihood, less a constant."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -44,7 +51,7 @@ def loss(variances: np.ndarray, squares: np.ndarray, counts: np.ndarray) -> floa
 
 def turned(
     axes: np.ndarray, roots: np.ndarray, counts: np.ndarray, scale: np.ndarray, floor: float, rule: Rule
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Turn:
     """Axes (1, d, d) and variances (k, d) of a likelihood no lower than under the given axes.
 
     With W_k the scatter along the axes and p_k the inverse variances, the loss after a turn by t in the plane of axes i
@@ -56,31 +63,43 @@ def turned(
     method with the curvature of each plane. A turn that goes too far is shortened.
     """
 
-    def fitted(axes: np.ndarray) -> tuple[Along, np.ndarray, float]:
+    def fitted(axes: np.ndarray) -> Turn:
         here = along(axes, roots, scale)
         variances = rule(here.squares, counts, floor, here.units, _no_volumes)
-        return here, variances, loss(variances, here.squares, counts)
+        return Turn(here, variances, loss(variances, here.squares, counts))
 
-    here, variances, present = fitted(axes)
+    best = fitted(axes)
     for _ in range(TURNS):
-        if not variances.min() > 0:  # singular, for want of a floor
+        if not best.variances.min() > 0:  # singular, for want of a floor
             break
-        at_floor = floor > 0 and (variances <= floor * here.units).any()
-        scatters = _with_floor(here, variances, scale) if at_floor else (here.projected, here.squares, 1 / variances)
-        turn, slope = _best_angles(*scatters)
-        for _ in range(TRIALS):
-            trial = fitted(here.axes @ _rotation(turn))
-            rise = trial[2] - present
-            if rise <= 0:
-                break
-            share = min(max(0.5 * slope / (slope - rise), 0.1), 0.5)  # the minimum of a parabola
-            turn, slope = share * turn, share * slope
-        else:
+        shorter, before = _shortened(best, fitted, _angles(best, floor, scale)), best.loss
+        if shorter is None:
             break
-        here, variances, present = trial
-        if -rise <= SETTLED * counts.sum():
+        best = shorter
+        if before - best.loss <= SETTLED * counts.sum():
             break
-    return here.axes, variances
+    return best
+
+
+def _shortened(best: Turn, fitted: Callable[[np.ndarray], Turn], turn: tuple[np.ndarray, float]) -> Turn | None:
+    """The turn by these angles, or by a share of them if the loss would rise; None if it rises all the same."""
+    angles, slope = turn
+    for _ in range(TRIALS):
+        trial = fitted(best.along.axes @ _rotation(angles))
+        rise = trial.loss - best.loss
+        if rise <= 0:
+            return trial
+        share = min(max(0.5 * slope / (slope - rise), 0.1), 0.5)  # the minimum of a parabola
+        angles, slope = share * angles, share * slope
+    return None
+
+
+def _angles(best: Turn, floor: float, scale: np.ndarray) -> tuple[np.ndarray, float]:
+    """How to turn, and the slope of the loss that way."""
+    here, variances = best.along, best.variances
+    if floor > 0 and (variances <= floor * here.units).any():
+        return _best_angles(*_with_floor(here, variances, scale))
+    return _best_angles(here.projected, here.squares, 1 / variances)
 
 
 def _no_volumes() -> np.ndarray:
@@ -90,7 +109,7 @@ def _no_volumes() -> np.ndarray:
 def _with_floor(here: Along, variances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `_best_angles` takes, where some variances are at the floor, which turns with the axes.
 
-    There the loss falls with the units along the axis, at the rate of (m_k - w_kj / s_kj) / units_j, where m_k is what
+    There the loss rises with the units along the axis, at the rate of (m_k - w_kj / s_kj) / units_j, where m_k is what
     w_kj / s_kj is along free axes. So V acts like the scatter of one more component, with these rates as precisions.
     """
     ratios = here.squares / variances
