@@ -24,13 +24,25 @@ from .rotation import Along, along, loss, turned
 from .sharing import Sharing
 from .variances import ROUNDS, SETTLED, Rule, free, one_shape, one_volume, same
 
-BLUR = 1e-3  # of the floor: where the scatter is nothing, its axes are those of V
+NOTHING = 1e-3  # of the floor: less than that has no axes
 AT_FLOOR = 1 + 1e-9
 GOLDEN = 0.6180339887498949  # its multiples are spread evenly
 
 
 class _SharedDense(Sharing, Full):
     """Covariance matrices that share something."""
+
+    @abstractmethod
+    def _maximum(
+        self, scatter: np.ndarray, counts: np.ndarray, before: np.ndarray, scale: np.ndarray, floor: float
+    ) -> np.ndarray:
+        """See `estimate`."""
+
+    def _fit(self, scatter, counts, before, scale, floor):
+        try:
+            return self._maximum(scatter, counts, before, scale, floor)
+        except np.linalg.LinAlgError:  # without a floor numbers may have become infinite
+            raise SingularCovarianceError from None
 
     def _raised(self, covariances, scale, floor):
         return super()._raised(_whole(covariances), scale, floor)
@@ -47,7 +59,7 @@ class VEE(_SharedDense):
     def rows_of_full_rank(self, d):
         return 2
 
-    def _fit(self, scatter, counts, before, scale, floor):
+    def _maximum(self, scatter, counts, before, scale, floor):
         """Sigma_k = u_k C, u and C by turns ([1]_)."""
         k, d = len(counts), len(scale)
         units = np.outer(scale, scale)
@@ -70,20 +82,8 @@ class _Oriented(_SharedDense):
     rule: Rule
 
     @abstractmethod
-    def _maximum(
-        self, scatter: np.ndarray, counts: np.ndarray, before: np.ndarray, scale: np.ndarray, floor: float
-    ) -> np.ndarray:
-        """See `estimate`."""
-
-    @abstractmethod
     def _axes_of(self, covariances: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Axes (k, d, d), or (1, d, d) if they are common, of covariances of the type."""
-
-    def _fit(self, scatter, counts, before, scale, floor):
-        try:
-            return self._maximum(scatter, counts, before, scale, floor)
-        except np.linalg.LinAlgError:
-            raise SingularCovarianceError from None
 
     def widths(self, covariances, scale, k):
         here = along(self._axes_of(covariances, scale), _roots(covariances, scale), scale)
@@ -95,17 +95,20 @@ class _OwnAxes(_Oriented):
     """Each component has the axes of its scatter; the j-th widest answers to the j-th of a common shape ([1]_)."""
 
     def _maximum(self, scatter, counts, before, scale, floor):
-        here = self._widest_first(scatter, BLUR * floor * counts, scale)
+        here = self._widest_first(scatter, counts, scale, floor)
         variances = self.rule(here.squares, counts, floor, here.units, lambda: _volumes(before))
         if floor > 0 and (variances <= AT_FLOOR * floor * here.units).any():
             return self._no_worse(variances, here, scatter, counts, before, scale, floor)
         return _composed(here.axes, variances)
 
-    def _widest_first(self, scatter: np.ndarray, blur: np.ndarray, scale: np.ndarray) -> Along:
-        """The axes of scatter + blur V, and squares along them without the blur."""
-        axes, roots, _ = np.linalg.svd(_roots(scatter + blur[:, None, None] * np.diag(scale**2), scale))
-        units = scale**2 @ (axes * axes)
-        return Along(axes, roots, np.maximum(roots**2 - blur[:, None] * units, 0), units)
+    def _widest_first(self, scatter: np.ndarray, counts: np.ndarray, scale: np.ndarray, floor: float) -> Along:
+        """Along the axes of the scatter; where that is nothing, along those of V."""
+        roots = _roots(scatter, scale)
+        here = along(np.linalg.svd(roots)[0], roots, scale)
+        little = NOTHING * floor * counts
+        if (here.squares < little[:, None] * here.units).any():
+            here = along(self._axes_of(scatter + little[:, None, None] * np.diag(scale**2), scale), roots, scale)
+        return here
 
     def _no_worse(self, variances, here, scatter, counts, before, scale, floor):
         """At the floor other axes may be better than those of the scatter: the ones before are tried as well."""
@@ -152,9 +155,9 @@ class EVV(_OwnAxes):
     def n_free(self, k, d):
         return 1 + k * (d * (d + 1) // 2 - 1)
 
-    def _fit(self, scatter, counts, before, scale, floor):
+    def _maximum(self, scatter, counts, before, scale, floor):
         units = np.outer(scale, scale)
-        return units * super()._fit(scatter / units, counts, before / units, np.ones_like(scale), floor)
+        return units * super()._maximum(scatter / units, counts, before / units, np.ones_like(scale), floor)
 
     def widths(self, covariances, scale, k):
         return Full.widths(self, covariances, scale, k)
@@ -216,6 +219,8 @@ def _roots(matrices: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def _composed(axes: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    if not variances.min() > 0:
+        raise SingularCovarianceError
     roots = axes * np.sqrt(variances)[:, None, :]
     return roots @ roots.swapaxes(1, 2)
 

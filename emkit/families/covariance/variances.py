@@ -100,9 +100,9 @@ def _root(log_multipliers: Callable[[np.ndarray], np.ndarray], left: float, righ
 
     The log of the sum is convex, so that Newton's method from the left does not overshoot. At an end it may jump.
     """
-    x = np.linspace(left, right, 4)[1:3]
-    if not x[0] < x[1]:
+    if right - left <= ALMOST_NOTHING * (1 + abs(right)):
         return log_multipliers(np.array([right]))
+    x = np.linspace(left, right, 4)[1:3]
     values = log_multipliers(x)
     slope, start, at = (values[:, 1] - values[:, 0]) / (x[1] - x[0]), values[:, 0], left
     for _ in range(NEWTON_STEPS):
