@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
+from covariance_kinds import ALIASES, MCLUST, SHARING, from_numbers, n_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.linalg import expm
 from scipy.optimize import minimize
 
 from emkit.families.covariance import COVARIANCES, SingularCovarianceError
 from emkit.families.covariance.variances import WIDEST, free, one_shape, one_volume, same
 
-MCLUST = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
-ALIASES = {"EEE": "tied", "VVI": "diag", "VII": "spherical", "VVV": "full"}
 MATRICES = tuple(name for name in MCLUST if name[2] != "I")
-SHARING = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 UNITLESS = ("EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVV", "VVV")
 TURNABLE = ("EII", "VII", *MATRICES)
 
@@ -58,35 +55,6 @@ def loss(matrices, counts, covariances):
     """Minus twice the expected log-likelihood, less a constant."""
     _, log_dets = np.linalg.slogdet(covariances)
     return counts @ log_dets + np.trace(np.linalg.solve(covariances, matrices), axis1=1, axis2=2).sum()
-
-
-def from_numbers(name, numbers, k, d):
-    """Covariances (k, d, d) of a type from unconstrained numbers; and how many of these there are."""
-    used = 0
-
-    def take(*shape):
-        nonlocal used
-        size = int(np.prod(shape))
-        used += size
-        return numbers[used - size : used].reshape(shape)
-
-    volumes = np.broadcast_to(take({"E": 1, "V": k}[name[0]]), k)
-    shapes = np.zeros((k, d))
-    if name[1] != "I":
-        shapes[:, 1:] = take({"E": 1, "V": k}[name[1]], d - 1)
-        shapes -= shapes.mean(axis=1, keepdims=True)
-    axes = np.tile(np.eye(d), (k, 1, 1))
-    if name[2] != "I":
-        angles = np.zeros(({"E": 1, "V": k}[name[2]], d, d))
-        lower = np.tril_indices(d, -1)
-        angles[:, lower[0], lower[1]] = take(len(angles), len(lower[0]))
-        axes[:] = [expm(a - a.T) for a in angles]
-    variances = np.exp(volumes[:, None] + shapes)
-    return (axes * variances[:, None, :]) @ axes.swapaxes(1, 2), used
-
-
-def n_numbers(name, k, d):
-    return from_numbers(name, np.zeros(10_000), k, d)[1]
 
 
 def numerical_minimum(name, matrices, counts, n_starts, seed=0):
@@ -156,7 +124,8 @@ def test_a_step_raises_the_likelihood_and_stays_of_the_type_above_the_floor(name
         after = loss(matrices, counts, dense(name, covariances, k, d))
         condition = np.linalg.cond(dense(name, covariances, k, d) / np.outer(scale, scale)).max()
         assert after <= before + 1e-15 * (1e4 + 100 * condition) * (abs(before) + counts.sum())
-        assert covariance.widths(covariances, scale, k)[0].min() >= floor * (1 - 1e-9) - 1e-15 * condition * floor
+        if floor:
+            assert covariance.widths(covariances, scale, k)[0].min() >= floor * (1 - 1e-9 - 1e-15 * condition)
         if condition < 1e8:  # else on the way to a singular one, where digits are lost
             covariance.require_type(covariances, "covariances")
         before = after
@@ -366,6 +335,23 @@ class TestOddComponents:
         assert loss(matrices, counts, dense(name, ours, 3, 3)) < loss(matrices, counts, diagonal)
         step = fitted(name, matrices, counts, 1e-6, scale, before=ours)
         assert_allclose(step / np.outer(scale, scale), ours / np.outer(scale, scale), atol=1e-4)
+
+
+class TestFloor:
+    @pytest.mark.parametrize("name", MCLUST)
+    @pytest.mark.parametrize("unit", [0.0, 2.0])
+    def test_covariances_below_it_are_raised(self, name, unit):
+        """As those of a start or of an extrapolation; what is at the floor stays as it is."""
+        scale = np.exp(unit * np.array([1.0, 0.0, -1.0]))
+        covariance = COVARIANCES[name]
+        matrices, counts = scatters(15)
+        low = fitted(name, 1e-3 * matrices * np.outer(scale, scale), counts, 0.0, scale, steps=5)
+        assert covariance.widths(low, scale, 3)[0].min() < 0.01
+        raised = covariance.prepare(low, scale, 0.01, 3).covariances
+        assert covariance.widths(raised, scale, 3)[0].min() >= 0.01 * (1 - 1e-9)
+        covariance.require_type(raised, "covariances")
+        again = covariance.prepare(raised, scale, 0.01, 3).covariances
+        assert_allclose(again / raised.max(), raised / raised.max(), atol=1e-9)
 
 
 class TestVectors:

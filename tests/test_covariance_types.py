@@ -4,18 +4,19 @@ import warnings
 
 import numpy as np
 import pytest
+from covariance_kinds import MCLUST, SHARING, from_numbers, n_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy.optimize import least_squares
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_breast_cancer, load_iris
 
 from emkit import DegenerateSolutionWarning, EMGaussianMixture, EMHiddenMarkov, EMMixtureOfExpertsRegressor
+from emkit._information import _hessian, _slopes
 from emkit.families.covariance import COVARIANCES
 
-MCLUST = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
-SHARING = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 SHAPES = {
     **dict.fromkeys(("VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"), (3, 2, 2)),
     **dict.fromkeys(("VVI", "VEI", "EVI"), (3, 2)),
@@ -210,6 +211,48 @@ class TestEstimator:
             warnings.simplefilter("ignore")
             ours, other = (EMGaussianMixture(2, **options).fit(Z) for Z in (X, unit * X + unit))
         assert_allclose(other.objective_, ours.objective_ - X.size * np.log(unit), rtol=1e-7)
+
+
+def numbers_of(name, matrices):
+    """Of covariances of the type, (p,)."""
+    k, d = matrices.shape[:2]
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        result = least_squares(
+            lambda v: (from_numbers(name, v, k, d)[0] - matrices).ravel(),
+            rng.normal(0, 1, n_numbers(name, k, d)),
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+        )
+        if result.cost < 1e-16:
+            return result.x
+    raise AssertionError("no numbers were found")
+
+
+@pytest.mark.parametrize("name", SHARING)
+def test_standard_errors(name):
+    """Those of the numerical information of one weight, the means and the numbers that make covariances of the type."""
+    X = clusters(400, 2, seed=3)
+    mixture = EMGaussianMixture(2, covariance_type=name, random_state=0, tol=1e-13).fit(X)
+
+    def published(theta):
+        weights = np.array([theta[0], 1 - theta[0]])
+        return weights, theta[1:5].reshape(2, 2), from_numbers(name, theta[5:], 2, 2)[0]
+
+    def log_likelihood(theta):
+        parts = zip(*published(theta), strict=True)
+        return logsumexp([np.log(w) + multivariate_normal(m, c).logpdf(X) for w, m, c in parts], axis=0).sum()
+
+    theta = np.concatenate([mixture.weights_[:1], mixture.means_.ravel(), numbers_of(name, dense(mixture))])
+    assert log_likelihood(theta) == pytest.approx(mixture.objective_, abs=1e-6)
+    covariance = np.linalg.inv(-_hessian(log_likelihood, theta))
+    slopes = _slopes(lambda v: np.concatenate([part.ravel() for part in published(v)]), theta)
+    expected = np.sqrt(np.einsum("ij,jk,ik->i", slopes, covariance, slopes))
+    errors = mixture.standard_errors(X)
+    matrices = COVARIANCES[name].dense(errors["covariances_"], 2, 2)
+    ours = np.concatenate([errors["weights_"], errors["means_"].ravel(), matrices.ravel()])
+    assert_allclose(ours, expected, rtol=0.01, atol=1e-6)
 
 
 class TestCollapse:

@@ -22,7 +22,7 @@ from .base import SingularCovarianceError
 from .dense import Full
 from .rotation import Along, along, loss, turned
 from .sharing import Sharing
-from .variances import ROUNDS, SETTLED, Rule, free, one_shape, one_volume, same
+from .variances import ROUNDS, Rule, free, one_shape, one_volume, same
 
 NOTHING = 1e-3  # of the floor: less than that has no axes
 AT_FLOOR = 1 + 1e-9
@@ -31,6 +31,10 @@ GOLDEN = 0.6180339887498949  # its multiples are spread evenly
 
 class _SharedDense(Sharing, Full):
     """Covariance matrices that share something."""
+
+    def rows_of_full_rank(self, d):
+        """What is shared has full rank by the others, and a variance that is its own needs two rows."""
+        return 2
 
     @abstractmethod
     def _maximum(
@@ -56,9 +60,6 @@ class VEE(_SharedDense):
     def n_free(self, k, d):
         return d * (d + 1) // 2 + k - 1
 
-    def rows_of_full_rank(self, d):
-        return 2
-
     def _maximum(self, scatter, counts, before, scale, floor):
         """Sigma_k = u_k C, u and C by turns ([1]_)."""
         k, d = len(counts), len(scale)
@@ -71,8 +72,6 @@ class VEE(_SharedDense):
                 common = (inverse @ flat / counts.sum()).reshape(d, d)
                 common, precision, least = _inverted(common, floor * inverse.max())
                 volumes = np.maximum(flat @ precision.ravel() / (d * counts), floor / least)
-                if not np.abs(volumes * inverse - 1).max() > SETTLED:
-                    break
         return volumes[:, None, None] * (common * units)
 
 
@@ -97,8 +96,11 @@ class _OwnAxes(_Oriented):
     def _maximum(self, scatter, counts, before, scale, floor):
         here = self._widest_first(scatter, counts, scale, floor)
         variances = self.rule(here.squares, counts, floor, here.units, lambda: _volumes(before))
-        if floor > 0 and (variances <= AT_FLOOR * floor * here.units).any():
-            return self._no_worse(variances, here, scatter, counts, before, scale, floor)
+        if floor > 0 and (variances <= AT_FLOOR * floor * here.units).any():  # the axes before may now be better
+            there = along(self._axes_of(before, scale), _roots(scatter, scale), scale)
+            others = self.rule(there.squares, counts, floor, there.units, lambda: _volumes(before))
+            if loss(others, there.squares, counts) < loss(variances, here.squares, counts):
+                here, variances = there, others
         return _composed(here.axes, variances)
 
     def _widest_first(self, scatter: np.ndarray, counts: np.ndarray, scale: np.ndarray, floor: float) -> Along:
@@ -109,15 +111,6 @@ class _OwnAxes(_Oriented):
         if (here.squares < little[:, None] * here.units).any():
             here = along(self._axes_of(scatter + little[:, None, None] * np.diag(scale**2), scale), roots, scale)
         return here
-
-    def _no_worse(self, variances, here, scatter, counts, before, scale, floor):
-        """At the floor other axes may be better than those of the scatter: the ones before are tried as well."""
-        there = along(self._axes_of(before, scale), _roots(scatter, scale), scale)
-        present = along(there.axes, _roots(before, scale), scale).squares
-        if loss(variances, here.squares, counts) <= loss(present, there.squares, counts):
-            return _composed(here.axes, variances)
-        units = np.minimum(there.units, present / floor)
-        return _composed(there.axes, self.rule(there.squares, counts, floor, units, lambda: _volumes(before)))
 
     def _axes_of(self, covariances, scale):
         return np.linalg.svd(_roots(covariances, scale))[0]
@@ -142,9 +135,6 @@ class VEV(_OwnAxes):
     def n_free(self, k, d):
         return k + d - 1 + k * d * (d - 1) // 2
 
-    def rows_of_full_rank(self, d):
-        return 2
-
 
 class EVV(_OwnAxes):
     """Each component has a covariance matrix of its own, whose determinant is the same for all."""
@@ -154,6 +144,9 @@ class EVV(_OwnAxes):
 
     def n_free(self, k, d):
         return 1 + k * (d * (d + 1) // 2 - 1)
+
+    def rows_of_full_rank(self, d):
+        return Full.rows_of_full_rank(self, d)
 
     def _maximum(self, scatter, counts, before, scale, floor):
         units = np.outer(scale, scale)
@@ -182,9 +175,6 @@ class _CommonAxes(_Oriented):
         k, d = covariances.shape[:2]
         shares = (1 + np.arange(k) * GOLDEN % 1) / np.einsum("kii,i->k", covariances, scale**-2.0)
         return np.linalg.svd(_roots((shares @ covariances.reshape(k, -1)).reshape(1, d, d), scale))[0]
-
-    def rows_of_full_rank(self, d):
-        return 2
 
 
 class EVE(_CommonAxes):

@@ -17,7 +17,7 @@ import numpy as np
 
 from .variances import Rule
 
-TURNS = 2  # in an M-step, at most; EM goes on from there
+TURNS = 3  # in an M-step, at most; EM goes on from there
 TRIALS = 5  # of a turn that goes too far
 SETTLED = 1e-6  # gain per unit of weight after which turning ends
 

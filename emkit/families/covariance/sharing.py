@@ -10,7 +10,7 @@ from .base import Covariance
 from .variances import WIDEST
 
 ALMOST_NOTHING = 1e-14  # weight of a component without rows, as a share of all
-ROUNDING = 4 * np.finfo(np.float64).eps  # of a variance, as a share of the largest
+ROUNDING = 4 * np.finfo(np.float64).eps  # of a variance, as a share of the component's largest
 SAME_TYPE = 1e-3  # relative differences up to this are rounding of what was published in single precision
 
 
@@ -63,6 +63,7 @@ class Sharing(Covariance):
         """The nearest above the floor."""
         k = len(covariances)
         widths = self.widths(covariances, scale, k)[0]
-        if widths.min() >= floor - ROUNDING * widths.max() and widths.max() <= WIDEST:
+        least, most = widths.min(axis=1), widths.max(axis=1)
+        if (least >= floor - ROUNDING * most).all() and most.max() <= WIDEST:
             return covariances
         return self.nearest(covariances, np.ones(k), scale, floor)
