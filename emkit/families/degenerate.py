@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NEVER_NARROWER = 1e-10  # in units of the features' variances; where there is no floor, what counts as collapsed
 TOLERANCE = 1.001
+NEXT_TO_NOTHING = 1e-6
 
 
 def flaws(
@@ -52,10 +53,10 @@ def collapsed(family: GaussianFamily, params: GaussianParams, counts: np.ndarray
 def at_floor(family: GaussianFamily, params: GaussianParams, counts: np.ndarray, floor: float) -> np.ndarray:
     """Boolean (k,): components that are at the floor in a direction in which all of them together are wide."""
     k, d = params.means.shape
-    within = family.covariance.dense(params.covariances, k, d) / np.outer(family.scale, family.scale)
-    values, vectors = np.linalg.eigh(within)
+    values, vectors = family.covariance.widths(params.covariances, family.scale, k)
     narrow: np.ndarray = values <= TOLERANCE * floor
     if narrow.any():
+        within = family.covariance.dense(params.covariances, k, d) / np.outer(family.scale, family.scale)
         shares = counts / (counts.sum() or 1.0)  # noise may have taken all rows
         total = mixture_covariance(shares, within, params.means / family.scale)
         narrow &= ((total @ vectors) * vectors).sum(axis=1) > 100 * floor  # u^T total u of each eigenvector u
@@ -86,6 +87,8 @@ def seed_anew(family: GaussianFamily, params: GaussianParams, which: np.ndarray,
     if not family.covariance.shared:
         covariances = covariances.copy()
         covariances[which] = family.covariance.from_variances(family.scale**2, len(means))[which]
+        weights = np.where(which, NEXT_TO_NOTHING, 1.0)  # what is shared is that of the others
+        covariances = family.covariance.nearest(covariances, weights, family.scale, 0.0)
     return family.params(means, covariances)
 
 

@@ -155,7 +155,7 @@ class GaussianFamily(Family):
             scatter = self.covariance.scatter_about(scatter, counts, shift)
         if "covariances" in fixed:
             return params._replace(means=self._rounded(means))
-        return self.params(means, self.covariance.estimate(scatter, counts, params.covariances))
+        return self.params(means, self.covariance.estimate(scatter, counts, params.covariances, self.scale, self.floor))
 
     def recentre(self, moments: Any, params: GaussianParams, new_params: GaussianParams) -> Moments:
         """The same moments, taken about the means of `new_params`."""
@@ -226,6 +226,7 @@ class GaussianFamily(Family):
             or not (np.linalg.eigvalsh(correlations) > 0).all()
         ):
             raise ValueError("covariances_init must be symmetric and positive definite")
+        self.covariance.require_type(covariances, "covariances_init")
         return covariances
 
     def sample(self, params: GaussianParams, components: np.ndarray, rng: Any) -> np.ndarray:

@@ -168,7 +168,7 @@ class StudentFamily(Family):
             means = means + shift
             scatter = covariance.scatter_about(scatter, precisions, shift)
         if "covariances" not in fixed:
-            matrices = covariance.estimate(scatter, counts, matrices)
+            matrices = covariance.estimate(scatter, counts, matrices, self.gaussian.scale, self.gaussian.floor)
             gaussian = self.gaussian.params(means, matrices)
         nu = params.degrees_of_freedom
         if "degrees_of_freedom" not in fixed:

@@ -160,7 +160,8 @@ def free_entries(covariance: Covariance, k: int, d: int) -> Entries | None:
     places = np.arange(np.prod(shape, dtype=np.intp)).reshape(shape)
     if covariance.n_free(k, d) == places.size:
         return Entries(places.ravel(), places.ravel())
-    if shape[-2:] == (d, d) and covariance.n_free(k, d) == places.size // d**2 * d * (d + 1) // 2:
+    is_dense = covariance.zero_scatter(k, d).ndim == 3
+    if is_dense and covariance.n_free(k, d) == places.size // d**2 * d * (d + 1) // 2:
         a, b = np.tril_indices(d)
         return Entries(places[..., a, b].ravel(), places[..., b, a].ravel())
     return None

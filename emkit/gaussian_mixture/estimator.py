@@ -35,15 +35,19 @@ class EMGaussianMixture(MixtureEstimator):
         Number of components, K. "auto" finds it in one fit: from many components, those two that lose least by it
         ([4]_) are merged, until one is left, and the number with the least BIC is kept. For hard assignment BIC is
         that of the classification likelihood. No solution with a degenerate component is chosen if there is another.
-    covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
-        Each component has its own covariance matrix (full), all share one (tied), each has its own variances (diag),
-        each has one variance (spherical), or all share one variance (EII).
+    covariance_type : str, default="full"
+        "full": each component has its own covariance matrix; "tied": all share one; "diag": each has its own variances;
+        "spherical": each has one variance. Or a name of R's mclust ([6]_), EII, VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE, VVE,
+        EEV, VEV, EVV or VVV: volume, shape and axes of the covariances are equal (E) or vary (V) between components;
+        a shape that is a sphere and axes that are those of the features are I. See the table in
+        :ref:`the user guide <covariance_types>`.
     tol : float, default=1e-8
         Bound on the estimated remaining gain of the log-likelihood per unit of weight. 0 runs all `max_iter` steps.
     reg_covar : float, default=1e-6
         Floor under the covariances, relative to the features' variances V: the eigenvalues of
         :math:`V^{-1/2} \\Sigma_k V^{-1/2}` are at least this. So a component may be as narrow as a thousandth of the
-        data's standard deviation. 0 means no floor.
+        data's standard deviation. 0 means no floor. For EVE, VVE, EEV and VEV the floor is one along each axis u of a
+        component: :math:`u^T \\Sigma_k u` is at least `reg_covar` times :math:`u^T V u`.
     max_iter : int, default=1000
         Largest number of EM updates (M-steps) of a start.
     n_init : "auto" or int, default="auto"
@@ -61,7 +65,7 @@ class EMGaussianMixture(MixtureEstimator):
         Means at the start. What else is not given is taken from the rows nearest to each mean. With
         ``n_components="auto"`` a given start, of any kind, says with how many components the descent begins.
     precisions_init : array-like or None, default=None
-        Inverse covariances at the start, shaped as `precisions_`.
+        Inverse covariances at the start, shaped as `precisions_`. They share what `covariance_type` says.
     assignment : {"soft", "hard"}, default="soft"
         "hard" gives each row to its most probable component alone (classification EM). With ``"EII"``,
         ``fixed=("weights",)`` and equal `weights_init` this is k-means.
@@ -105,12 +109,13 @@ class EMGaussianMixture(MixtureEstimator):
     means_ : ndarray of shape (K, n_features)
         Means. Under a prior, their posterior mean.
     covariances_ : ndarray
-        Covariances: (K, d, d) for full, (d, d) for tied, (K, d) for diag, (K,) for spherical, () for EII. Under a
-        prior, the inverses of the posterior means of the precisions.
+        Covariances: (K, d, d) for full, VVV, VEE, EVE, VVE, EEV, VEV and EVV; (d, d) for tied and EEE; (K, d) for diag,
+        VVI, VEI and EVI; (d,) for EEI; (K,) for spherical and VII; () for EII. Under a prior, the
+        inverses of the posterior means of the precisions.
     precisions_ : ndarray
         Inverses of the covariances, of the same shape.
     precisions_cholesky_ : ndarray
-        Full and tied: upper triangular U with precision U U^T; else square roots of the precisions.
+        Of matrices the upper triangular U with precision U U^T; else square roots of the precisions.
     objective_ : float
         Log-likelihood of the training data, weighted total, natural log; for hard assignment the classification
         log-likelihood, and under a prior a lower bound on the evidence, all parameters integrated out.
@@ -141,9 +146,9 @@ class EMGaussianMixture(MixtureEstimator):
 
     Notes
     -----
-    A pass costs O(n K d^2) time for full and tied, O(n K d) for the others; a pattern of missing values adds
-    O(K d^3). Work memory is O(K d^2) beyond the data, whatever n. float32 data are fitted in float32, with sums in
-    float64.
+    A pass costs O(n K d^2) time, O(n K d) where covariances are diagonal; a pattern of missing values adds O(K d^3).
+    Work memory is O(K d^2) beyond the data, whatever n. float32 data are fitted in float32, with sums in float64. Where
+    the M-step has no closed form (VEI, VEE, VEV, EVE, VVE) it takes some steps from the present covariances.
 
     References
     ----------
@@ -155,6 +160,8 @@ class EMGaussianMixture(MixtureEstimator):
     .. [4] Runnalls, A. R. (2007). Kullback-Leibler approach to Gaussian mixture reduction. IEEE Trans. Aerosp.
        Electron. Syst. 43(3), 989-999. Equation (21).
     .. [5] Bishop, C. M. (2006). Pattern Recognition and Machine Learning. Springer. Section 10.2.
+    .. [6] Celeux, G. and Govaert, G. (1995). Gaussian parsimonious clustering models. Pattern Recognition 28(5),
+       781-793. The fourteen types.
 
     Examples
     --------

@@ -42,8 +42,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         "categorical" (symbols 0, 1, ...), "poisson" (counts) or "bernoulli" (0 and 1); columns of the last three are
         independent given the state. A list names the kind of each column. Or a class of your own, see
         :class:`emkit.families.base.Family`.
-    covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
-        Of the emissions that have covariances; "tied" and "EII" are shared by the states.
+    covariance_type : str, default="full"
+        Of the emissions that have covariances, one of the names of :class:`emkit.EMGaussianMixture`; "tied", "EII",
+        "EEI" and "EEE" are shared by the states.
     reg_covar : float, default=1e-6
         Floor under the covariances, relative to the features' variances; see :class:`emkit.EMGaussianMixture`.
     n_mix : int, default=2

@@ -48,11 +48,11 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         :class:`sklearn.linear_model.Ridge`. The default merely keeps coefficients finite. 0 is none.
     gate_alpha : float, default=0.1
         L2 penalty of the gate's slopes, ``gate_alpha / 2 * sum(gate_coef**2)`` for inputs of unit variance. 0 is none.
-    covariance_type : {"full", "tied", "diag", "spherical", "EII"}, default="full"
-        Noise of "gaussian" and "student". Each expert has its own covariance matrix of the responses (full), all share
-        one (tied), each has its own variances (diag), each has one variance (spherical), all share one variance (EII),
-        the last two in units of the responses' standard deviations.
-        For one response, own variance or ("tied", "EII") a shared one.
+    covariance_type : str, default="full"
+        Noise of "gaussian" and "student", one of the names of :class:`emkit.EMGaussianMixture`. Each expert has its own
+        covariance matrix of the responses (full), all share one (tied), each has its own variances (diag), each has one
+        variance (spherical), all share one variance (EII), and so on. What is equal is so in units of the responses'
+        standard deviations. For one response, own variance or ("tied", or "E..." of mclust) a shared one.
     reg_covar : float, default=1e-6
         Floor under the noise variances relative to those of y (never below 1e-10, where rounding begins), and under the
         covariances of a Gaussian gate relative to those of its inputs.

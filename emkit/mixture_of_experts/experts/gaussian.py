@@ -136,7 +136,7 @@ class GaussianExperts(Experts):
     def _covariances(self, scatter: np.ndarray, counts: np.ndarray, before: np.ndarray) -> np.ndarray:
         typed = self.covariance.zero_scatter(self.n_components, self.n_outputs)
         self.covariance.add_matrices(0.5 * (scatter + scatter.swapaxes(1, 2)), typed)
-        return self.covariance.estimate(typed, counts, before)
+        return self.covariance.estimate(typed, counts, before, np.ones(self.n_outputs), self.floor)
 
     def params(self, coef: np.ndarray, covariances: np.ndarray) -> GaussianExpertParams:
         """Of covariances that are raised to the floor."""
