@@ -31,7 +31,7 @@ from emkit.selection.table import pooled
 
 COLUMNS = [
     *("n_components", "log_likelihood", "n_parameters", "bic", "aic", "icl", "heldout_mean", "heldout_se", "p_value"),
-    *("converged", "degenerate", "failed", "start", "seconds", "rank"),
+    *("converged", "degenerate", "failed", "found_by", "seconds", "rank"),
 ]
 
 
@@ -102,7 +102,7 @@ class TestPath:
             )
         found = search(one, n_components=range(1, 13)).fit(rows)
         assert found.best_params_ == {"n_components": 12}
-        assert found.results_["start"][-1] == "split"
+        assert found.results_["found_by"][-1] == "split"
         assert found.results_["log_likelihood"][-1] > fresh + 20
 
     def test_log_likelihood_rises_along_the_path(self):
@@ -334,7 +334,7 @@ class TestKinds:
         found = search(EMImputer(model="mixture", n_init=1), n_components=[1, 2, 3], criterion="heldout", cv=3).fit(
             rows
         )
-        assert set(found.results_["start"]) == {"fresh"}
+        assert set(found.results_["found_by"]) == {"fresh"}
         assert not np.isnan(found.transform(rows)).any()
 
     def test_a_criterion_that_only_the_data_rule_out(self):

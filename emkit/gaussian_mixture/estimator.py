@@ -37,10 +37,10 @@ class EMGaussianMixture(MixtureEstimator):
         that of the classification likelihood. No solution with a degenerate component is chosen if there is another.
     covariance_type : str, default="full"
         "full": each component has its own covariance matrix; "tied": all share one; "diag": each has its own variances;
-        "spherical": each has one variance. Or a name of R's mclust ([6]_), EII, VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE, VVE,
-        EEV, VEV, EVV or VVV: volume, shape and axes of the covariances are equal (E) or vary (V) between components;
-        a shape that is a sphere and axes that are those of the features are I. See the table in
-        :ref:`the user guide <covariance_types>`.
+        "spherical": each has one variance. Or a name of R's mclust ([6]_), EII, VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE,
+        VVE, EEV, VEV, EVV or VVV: volume, shape and axes of the covariances are equal (E) or vary (V) between
+        components; a shape that is a sphere and axes that are those of the features are I. See the table in :ref:`the
+        user guide <covariance_types>`.
     tol : float, default=1e-8
         Bound on the estimated remaining gain of the log-likelihood per unit of weight. 0 runs all `max_iter` steps.
     reg_covar : float, default=1e-6

@@ -24,7 +24,7 @@ CRITERIA = {
 # columns of the results that are no parameters of the estimator
 MEASURED = (
     *("n_components", "log_likelihood", "n_parameters", "bic", "aic", "icl", "heldout_mean", "heldout_se", "p_value"),
-    *("converged", "degenerate", "failed", "start", "seconds", "rank"),
+    *("converged", "degenerate", "failed", "found_by", "seconds", "rank"),
 )
 MOST_LINES = 5  # settings that have a colour and a name
 APART = 0.07  # components: between the error bars of two settings

@@ -77,7 +77,7 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         A column for each of: n_components; the other parameters; log_likelihood (training rows, total, natural log);
         n_parameters; bic; aic; icl; heldout_mean (per unit of weight) and heldout_se (from the differences between
         folds); p_value (of this number against the next); converged; degenerate and failed (what is wrong, or "");
-        start ("split" or "fresh"); seconds; rank (1 is best; those that may not be chosen come last). NaN is what is
+        found_by ("split" or "fresh"); seconds; rank (1 is best; those that may not be chosen come last). NaN is what is
         not known.
     best_estimator_ : estimator
         The chosen one, fitted to all rows; with ``refit=True``.

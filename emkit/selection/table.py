@@ -104,7 +104,7 @@ def as_results(candidates: list[Candidate], defaults: dict[str, Any], ranks: np.
     results["converged"] = np.array([bool(getattr(fit.estimator, "converged_", False)) for fit in fits])
     results["degenerate"] = _objects([fit.flaw for fit in fits])
     results["failed"] = _objects([candidate.trouble for candidate in candidates])
-    results["start"] = _objects([fit.start for fit in fits])
+    results["found_by"] = _objects([fit.start for fit in fits])
     results["seconds"] = np.array([fit.seconds for fit in fits])
     results["rank"] = ranks
     return results
