@@ -14,12 +14,20 @@ CURVATURE_STEP = 1e-3  # in unconstrained, unit-free coordinates: fourth-root of
 SLOPE_STEP = 1e-5
 NOISE = 1e-8  # rounding of the log-likelihood over the square of the step
 NOT_FLAT = 1e-10  # of the largest eigenvalue of an information that is exact
+BORDER = 1e-6  # nearer to 0 or 1 than this, a probability is there
 FLAT = 1e-5  # of the largest eigenvalue: below it a direction does not change the likelihood
 
 NOT_A_MAXIMUM = (
     "the fit is not at a maximum of the likelihood of X; standard errors need a fit to the same X, without priors "
     "and with a small tol"
 )
+
+
+def within_border(probabilities: Any, errors: Any) -> Any:
+    """Errors of probabilities, but 0 for those at 0 or 1, where the likelihood is not quadratic."""
+    if isinstance(probabilities, list):
+        return [within_border(*pair) for pair in zip(probabilities, errors, strict=True)]
+    return np.where((probabilities > BORDER) & (probabilities < 1 - BORDER), errors, 0.0)
 
 
 def standard_errors(

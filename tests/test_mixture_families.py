@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, logsumexp
 from scipy.stats import bernoulli, multivariate_normal, multivariate_t, poisson
+from sklearn.exceptions import NotFittedError
 from test_hidden_markov_family import Exponential
 
 from emkit import EMGaussianMixture, EMMixture
@@ -538,3 +539,60 @@ class TestFamilyOfTheUser:
             with pytest.raises(ValueError, match="calls a parameter 'weights'"):
                 EMMixture(2, family=family).fit(np.eye(4, 2))
         assert "mixture" in FAMILIES
+
+
+# --- standard errors ------------------------------------------------------------------------------------------------
+
+
+class TestStandardErrors:
+    rng = np.random.default_rng(3)
+    z = rng.integers(2, size=600)
+    answers = (rng.random((600, 4)) < np.where(z, 0.85, 0.2)[:, None]).astype(float)
+    answers[rng.random(answers.shape) < 0.1] = np.nan
+
+    def test_those_of_gaussians_are_exact_elsewhere(self):
+        X = self.rng.normal(size=(400, 2)) + 5 * self.rng.integers(2, size=(400, 1))
+        weight = self.rng.integers(1, 4, size=400).astype(float)
+        one = EMGaussianMixture(2, random_state=0).fit(X, sample_weight=weight)
+        two = EMMixture(2, family="gaussian", random_state=0).fit(X, sample_weight=weight)
+        order = [int(np.argmin(np.abs(two.means_[:, 0] - mean))) for mean in one.means_[:, 0]]
+        exact, numerical = (m.standard_errors(X, sample_weight=weight) for m in (one, two))
+        for name, errors in exact.items():
+            assert_allclose(numerical[name][order], errors, rtol=1e-4)
+
+    def test_one_component_has_textbook_errors(self):
+        counts = self.rng.poisson([2.0, 7.0], size=(300, 2)).astype(float)
+        poisson = EMMixture(1, family="poisson").fit(counts)
+        assert_allclose(
+            poisson.standard_errors(counts)["rates_"], np.sqrt(counts.mean(axis=0, keepdims=True) / 300), rtol=1e-5
+        )
+        coins = EMMixture(1, family="bernoulli").fit(self.answers)
+        n, share = (~np.isnan(self.answers)).sum(axis=0), np.nanmean(self.answers, axis=0)
+        assert_allclose(
+            coins.standard_errors(self.answers)["emissionprob_"][0], np.sqrt(share * (1 - share) / n), rtol=1e-5
+        )
+
+    @pytest.mark.parametrize("family", ["bernoulli", "categorical"])
+    def test_information_and_bootstrap_agree(self, family):
+        classes = EMMixture(2, family=family, random_state=0).fit(self.answers)
+        by_information = classes.standard_errors(self.answers)
+        by_bootstrap = classes.standard_errors(self.answers, method="bootstrap", n_bootstrap=200)
+        for name, errors in by_information.items():
+            assert_allclose(np.asarray(by_bootstrap[name]), np.asarray(errors), rtol=0.35)
+
+    def test_what_is_fixed_and_what_is_certain_have_none(self):
+        X = np.column_stack([self.answers, np.ones(600)])
+        classes = EMMixture(
+            2, family="bernoulli", fixed=("weights",), parts_init={"weights": [0.5, 0.5]}, random_state=0
+        ).fit(X)
+        errors = classes.standard_errors(X)
+        assert_array_equal(errors["weights_"], 0)
+        assert_array_equal(errors["emissionprob_"][:, -1], 0)
+        assert (errors["emissionprob_"][:, :-1] > 0).all()
+
+    def test_refusals(self):
+        classes = EMMixture(2, family="bernoulli", random_state=0)
+        with pytest.raises(NotFittedError):
+            classes.standard_errors(self.answers)
+        with pytest.raises(ValueError, match="method must be one of"):
+            classes.fit(self.answers).standard_errors(self.answers, method="sandwich")

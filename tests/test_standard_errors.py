@@ -14,6 +14,7 @@ from emkit.datasets import load_old_faithful
 from emkit.families.covariance import COVARIANCES
 from emkit.gaussian_mixture import errors, information
 from emkit.gaussian_mixture.fitted import model_of
+from emkit.mixture.errors import by_differences
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical", "EII")
 NAMES = ("weights_", "means_", "covariances_")
@@ -61,7 +62,7 @@ def test_exact_errors_are_those_of_the_numerical_hessian(covariance_type, missin
     weight = np.random.default_rng(2).random(len(X)) + 0.5
     mixture = fitted(X, covariance_type, sample_weight=weight)
     parts = mixture.weights_, mixture.means_, mixture.covariances_
-    expected = errors.by_differences(*model_of(COVARIANCES[covariance_type], *parts, F64), [Rows(X, weight)])
+    expected = by_differences(*model_of(COVARIANCES[covariance_type], *parts, F64), [Rows(X, weight)], errors._named)
     given_errors = mixture.standard_errors(X, sample_weight=weight)
     for name in NAMES:
         assert given_errors[name].shape == getattr(mixture, name).shape
@@ -163,7 +164,7 @@ def test_noise_and_labels(covariance_type, missing):
     mixture.fit(X, labels=labels)
     parts = np.append(mixture.weights_, mixture.noise_weight_), mixture.means_, mixture.covariances_
     model = model_of(COVARIANCES[covariance_type], *parts, F64, mixture.noise_range_)
-    expected = errors.by_differences(*model, [Rows(X, np.ones(len(X)), labels)])
+    expected = by_differences(*model, [Rows(X, np.ones(len(X)), labels)], errors._named)
     found = mixture.standard_errors(X, labels=labels)
     assert list(found) == [*NAMES, "noise_weight_"]
     assert_allclose(np.append(found["weights_"], found["noise_weight_"]), expected["weights"], rtol=1e-4)

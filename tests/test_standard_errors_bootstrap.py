@@ -16,7 +16,7 @@ from emkit import (
     _bootstrap,
 )
 from emkit.datasets import load_earthquakes, load_old_faithful, load_tones
-from emkit.gaussian_mixture import errors
+from emkit.mixture import errors
 from emkit.hidden_markov import errors as hidden_markov_errors
 
 FAITHFUL = load_old_faithful().data
@@ -170,8 +170,8 @@ class TestMixture:
     def test_noise_that_takes_the_place_of_a_component(self):
         named = {"weights_": np.array([0.5, 0.4]), "noise_weight_": np.array(0.1)}
         with pytest.raises(ValueError, match="noise and a component have changed places"):
-            errors._permuted(named, np.array([2, 1, 0]), frozenset())
-        moved = errors._permuted(named, np.array([1, 0, 2]), frozenset())
+            errors.matched(named, np.array([2, 1, 0]), frozenset())
+        moved = errors.matched(named, np.array([1, 0, 2]), frozenset())
         assert_array_equal(moved["weights_"], [0.4, 0.5])
 
     def test_failures_are_counted(self):

@@ -17,11 +17,11 @@ from scipy.linalg import null_space
 from scipy.sparse import csr_array, hstack
 
 from .. import _bootstrap, _information
-from .._bootstrap import Bootstrap, permuted, resampled
+from .._bootstrap import Bootstrap, resampled
 from .._validation import as_source, check_sample_weight
 from ..chunks import Rows
-from ..families.base import only_known, posterior
 from ..families.covariance import Covariance
+from ..mixture.errors import by_differences, matched
 from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.noise import fitted_weights
 from .fitted import model_of
@@ -56,7 +56,7 @@ def by_information(estimator: EMGaussianMixture, X: Any, sample_weight: Any, lab
     model, params = model_of(covariance, *parts, F64, getattr(estimator, "noise_range_", None))
     entries = free_entries(covariance, *estimator.means_.shape)
     if entries is None:
-        errors = by_differences(replace(model, fixed=fixed), params, chunks)
+        errors = by_differences(replace(model, fixed=fixed), params, chunks, _named)
     else:
         errors = exactly(covariance, model, params, chunks, fixed, entries)
     return _published(errors, len(estimator.weights_))
@@ -72,7 +72,7 @@ def by_bootstrap(
         draw=lambda rng: {"X": X, "labels": labels, "sample_weight": resampled(weight, rng)},
         responsibilities=lambda mixture, sample: mixture.predict_proba(X),
         named=lambda mixture: _published(_named_of(mixture), len(mixture.weights_)),
-        permuted=partial(_permuted, shared=shared),
+        permuted=partial(matched, shared=shared),
     )
     return _bootstrap.standard_errors(estimator, bootstrap, n_bootstrap, n_jobs)
 
@@ -88,37 +88,12 @@ def _published(named: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     return {**parts, "noise_weight_": noise[0][0]} if noise else parts
 
 
-def _permuted(named: dict[str, Any], order: np.ndarray, shared: frozenset[str]) -> dict[str, Any]:
-    """Noise is not matched with components: if it stands for one now, the refit is of no use."""
-    k = len(named["weights_"])
-    if set(order[:k]) != set(range(k)):
-        raise ValueError("noise and a component have changed places")
-    return permuted(named, order[:k], shared)
-
-
 def _weight_of_rows(estimator: EMGaussianMixture, X: Any, sample_weight: Any) -> np.ndarray:
     """(n,) float64."""
     source, _ = as_source(estimator, X, reset=False)
     n_rows = sum(len(rows) for rows in source)
     weight = check_sample_weight(sample_weight, n_rows, F64)
     return np.ones(n_rows) if weight is None else weight
-
-
-def by_differences(model: MixtureModel, params: MixtureParams, chunks: Sequence[Rows]) -> dict[str, np.ndarray]:
-    """By the numerical Hessian: about 2 p^2 passes over the rows for p free parameters."""
-
-    def at(vector: np.ndarray) -> MixtureParams:
-        moved = model.from_vector(vector, params)
-        if moved is None:
-            raise ValueError("the fit is at the border of what the parameters may be: there is no standard error")
-        return moved
-
-    def value(vector: np.ndarray) -> float:
-        there = at(vector)
-        joints = (only_known(model.log_joint(there, rows), rows.labels) for rows in chunks)
-        return sum(float(rows.weight @ posterior(joint)[0]) for rows, joint in zip(chunks, joints, strict=True))
-
-    return _information.standard_errors(value, lambda vector: _named(at(vector)), model.to_vector(params))
 
 
 def exactly(

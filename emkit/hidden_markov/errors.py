@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .estimator import EMHiddenMarkov
 
 PROBABILITIES = ("startprob_", "transmat_", "emissionprob_", "weights_")
-BORDER = 1e-6  # nearer to 0 or 1 than this, a probability is there
 
 
 def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> dict[str, Any]:
@@ -49,7 +48,10 @@ def standard_errors(estimator: EMHiddenMarkov, chunks: Sequence[Sequences]) -> d
 
     errors = _information.standard_errors(value, lambda vector: _named(model, at(vector)), origin)
     named = _named(model, params)
-    return {name: _without_border(name, named[name], error) for name, error in errors.items()}
+    return {
+        name: _information.within_border(named[name], error) if name in PROBABILITIES else error
+        for name, error in errors.items()
+    }
 
 
 def by_bootstrap(estimator: EMHiddenMarkov, table: Table, n_bootstrap: int, n_jobs: int | None) -> dict[str, Any]:
@@ -99,15 +101,6 @@ def _n_symbols(estimator: EMHiddenMarkov) -> Any:
 def _permuted(named: dict[str, Any], order: np.ndarray, shared: frozenset[str]) -> dict[str, Any]:
     moved = permuted(named, order, shared)
     return {**moved, "transmat_": moved["transmat_"][:, order]}
-
-
-def _without_border(name: str, values: Any, errors: Any) -> Any:
-    """Errors of probabilities at 0 or 1, where the likelihood is not quadratic, are set to 0."""
-    if name not in PROBABILITIES:
-        return errors
-    if isinstance(values, list):
-        return [_without_border(name, *pair) for pair in zip(values, errors, strict=True)]
-    return np.where((values > BORDER) & (values < 1 - BORDER), errors, 0.0)
 
 
 def _model_to_differentiate(estimator: EMHiddenMarkov) -> tuple[HiddenMarkovModel, HiddenMarkovParams]:
