@@ -69,11 +69,11 @@ def partition(z: np.ndarray, weight: np.ndarray, k: int, method: str, rng: np.ra
     sorted_z, sorted_weight = z[order], weight[order]
     means = (distinct_rows if method == "rows" else careful_seeds)(sorted_z, sorted_weight, k, rng)
     for _ in range(KMEANS_STEPS if method == "kmeans" else 0):
-        means = centroids(sorted_z, sorted_weight, squared_distances(sorted_z, means).argmin(axis=1), means)
+        means = _centroids(sorted_z, sorted_weight, squared_distances(sorted_z, means).argmin(axis=1), means)
     return squared_distances(z, means).argmin(axis=1)
 
 
-def centroids(z: np.ndarray, weight: np.ndarray, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
+def _centroids(z: np.ndarray, weight: np.ndarray, labels: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Weighted means of parts over what is observed; those of empty parts stay."""
     share = (labels == np.arange(len(before))[:, None]) * weight
     observed = ~np.isnan(z)

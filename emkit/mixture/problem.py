@@ -69,14 +69,9 @@ class MixtureProblem:
         return ArraySource(self._starts.rows.X, self._starts.rows.weight)
 
     @property
-    def shows_all_components(self) -> bool:
-        """Whether there are rows that are known to be of each component."""
-        return self.source.has_labels and bool(self._starts.known_weight.all())
-
-    @property
     def has_certain_start(self) -> bool:
         """Whether enough rows are known to be of each component to show how they spread."""
-        return self.shows_all_components and self._starts.known_weight.min() > self.model.family.n_features
+        return self.source.has_labels and bool(self._starts.known_weight.min() > self.model.family.n_features)
 
     def of(self, model: MixtureModel) -> MixtureProblem:
         """The same data with another model, as one of fewer components."""
@@ -100,8 +95,6 @@ class MixtureProblem:
             return self._starts.from_responsibilities(joined(self.source), given.responsibilities)
         if self.has_certain_start:
             return self._starts.from_labels()
-        if number == 0 and self.shows_all_components:
-            return self._starts.around_known()
         return self._starts.draw(self._methods[number % len(self._methods)], rng)
 
     def parts(self, params: MixtureParams) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ..families.base import posterior
 from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily
 from ..fences import outer_fences
-from ..seeding import careful_seeds, centroids, distinct_rows, draw_row, names_of_parts, squared_distances
+from ..seeding import careful_seeds, distinct_rows, draw_row, names_of_parts, squared_distances
 from .model import MixtureModel, MixtureParams
 
 ALL_ROWS = 10_000  # below this number of rows, starts use them all
@@ -78,12 +78,6 @@ class Starts:
         labels: Any = self.rows.labels
         known = self.rows.take(np.flatnonzero(labels >= 0))
         return self.from_responsibilities(known, self._one_hot(known.labels))
-
-    def around_known(self) -> MixtureParams:
-        """Parameters of the parts that are nearest to the mean of the known rows of each component."""
-        middle = np.zeros((self._model.family.n_parts, self._z.shape[1]))
-        labels: Any = self.rows.labels
-        return self._around(centroids(self._z, self._weight, labels, middle))
 
     def random_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Rows (n, d) of the sample, drawn by weight."""
