@@ -16,8 +16,8 @@ from emkit import (
     _bootstrap,
 )
 from emkit.datasets import load_earthquakes, load_old_faithful, load_tones
-from emkit.mixture import errors
 from emkit.hidden_markov import errors as hidden_markov_errors
+from emkit.mixture import errors
 
 FAITHFUL = load_old_faithful().data
 
