@@ -27,7 +27,7 @@ SCOUT_ROWS = 1_000  # from here on, starts are compared on a sample of so many r
 N_SCOUTS = 1  # fresh starts on a sample, where n_init="auto" and a division is tried too
 FRESH_STEPS = 15  # of EM on the sample, after which the better is told
 DIVISION_STEPS = 10
-FOLD_TOL = 1e-3  # remaining gain per unit of weight of fits that are only scored on other rows
+FOLD_TOL, FOLD_GAIN = 1e-3, 3.0  # remaining gain of fits that are only scored on other rows: per row, or in all
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +84,18 @@ def follow(
             fronts, train, test = prepare(estimator, train, test)
         except Exception as error:
             return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
-        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
+        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else fold_tol(train))
         fits: list[Fit] = []
         for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
             before = [fit for fit in fits if fit.is_sound] or [fit for fit in fits if fit.estimator is not None]
             given = None if shared is None else shared[number]
             fits.append(climber.climb(size, seed, before[-1] if before else None, given))
     return Path(fits, fronts, train, test)
+
+
+def fold_tol(train: Data) -> float:
+    """No closer than chance: what is superfluous of a model gains 1/2 a parameter, so 3 is that of six parameters."""
+    return max(FOLD_TOL, FOLD_GAIN / max(float((train.weight > 0).sum()), float(train.weight.sum())))
 
 
 class Climber:

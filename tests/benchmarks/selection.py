@@ -30,13 +30,13 @@ GOALS = {"iris": 2.0, "breast cancer": 120.0}
 
 
 def mixture(n, d, seed):
-    """Rows of four Gaussians of unequal weights and shapes, whose means are 2.5 to 4 standard deviations apart."""
+    """Rows of four Gaussians of unequal weights and shapes, whose nearest means are 3 to 5 apart."""
     rng = np.random.default_rng(seed)
     means = rng.standard_normal((1, d))
     while len(means) < TRUE_K:
         direction = rng.standard_normal(d)
-        proposal = means[rng.integers(len(means))] + rng.uniform(2.5, 4) * direction / np.linalg.norm(direction)
-        if np.linalg.norm(means - proposal, axis=1).min() > 2.5:
+        proposal = means[rng.integers(len(means))] + rng.uniform(3, 5) * direction / np.linalg.norm(direction)
+        if np.linalg.norm(means - proposal, axis=1).min() > 3:
             means = np.vstack([means, proposal])
     shapes = rng.uniform(0.6, 1.2, (TRUE_K, d))
     weights = rng.dirichlet(np.full(TRUE_K, 10.0))
