@@ -92,7 +92,10 @@ OF_REGRESSORS = [
     ({"expert": KNeighborsRegressor()}, r"expert must take sample_weight in fit, but KNeighborsRegressor\(\) does not"),
     ({"expert": make_pipeline(StandardScaler(), Ridge())}, r"expert must take sample_weight in fit, but Pipeline"),
     *(
-        ({"covariance_type": v}, r"covariance_type must be one of \['full', 'tied', 'diag', 'spherical', 'EII'\]")
+        (
+            {"covariance_type": v},
+            r"covariance_type must be one of \['full', 'tied', 'diag', 'spherical', 'EII', 'VII', .*'VVV'\], but got",
+        )
         for v in ("ful", None, 3, ["full"])
     ),
 ]

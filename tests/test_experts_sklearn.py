@@ -50,7 +50,12 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from emkit import DegenerateSolutionWarning, EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
+from emkit import (
+    DegenerateSolutionWarning,
+    EMGaussianMixture,
+    EMMixtureOfExpertsClassifier,
+    EMMixtureOfExpertsRegressor,
+)
 from emkit.mixture_of_experts.model import MixtureOfExpertsModel
 
 pytestmark = warnings_are_errors
@@ -148,13 +153,19 @@ class TestConventions:
     @pytest.mark.parametrize("kind", [EMMixtureOfExpertsRegressor, EMMixtureOfExpertsClassifier])
     def test_choices_are_documented(self, kind):
         y = Y if kind is EMMixtureOfExpertsRegressor else CLASSES
-        for name in ("gate", "accelerate", "covariance_type"):
-            if name not in kind().get_params():
-                continue
+        for name in ("gate", "accelerate"):
             with pytest.raises(ValueError, match=f"{name} must be one of") as refused:
                 kind(**{name: "x"}).fit(X, y)
             allowed = str(refused.value).split("[")[1].split("]")[0].replace("'", '"')
             assert f"    {name} : {{{allowed}}}" in kind.__doc__
+
+    def test_covariance_types_are_documented_where_the_page_points_to(self):
+        with pytest.raises(ValueError, match="covariance_type must be one of") as refused:
+            EMMixtureOfExpertsRegressor(covariance_type="x").fit(X, Y)
+        for name in re.findall(r"'(\w+)'", str(refused.value).split("]")[0]):
+            assert re.search(rf"\b{name}\b", EMGaussianMixture.__doc__), name
+        about = EMMixtureOfExpertsRegressor.__doc__.split("    covariance_type : ")[1].split("    reg_covar : ")[0]
+        assert ":class:`emkit.EMGaussianMixture`" in about
 
     @pytest.mark.parametrize("expert", ["gaussian", "student", "poisson", "binomial", "gamma"])
     def test_names_of_experts_are_documented(self, expert):
