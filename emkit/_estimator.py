@@ -222,11 +222,6 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 @cache
 def _own_version() -> str:
     """Read once: each fit copies the estimator, and the metadata of a package are a file."""
-    return _own_version()
-
-
-@cache
-def _own_version() -> str:
     return version("emkit")
 
 
