@@ -11,7 +11,8 @@ from emkit import ComponentSearch, EMGaussianMixture
 from emkit.datasets import load_old_faithful
 from emkit.plot import ComponentSearchDisplay, MixtureDisplay
 
-X = load_old_faithful(as_frame=True).data
+
+X = load_old_faithful().data
 search = ComponentSearch(EMGaussianMixture(), n_components=range(1, 6), cv=5, random_state=0).fit(X)
 
 print("components     BIC  held-out log-likelihood a row")
@@ -29,6 +30,7 @@ figure = Figure(figsize=(9, 4), layout="constrained")
 left, right = figure.subplots(1, 2)
 ComponentSearchDisplay.from_estimator(search, ax=left)
 MixtureDisplay.from_estimator(mixture, X, kind="density", ax=right)
+right.set(xlabel="eruption (minutes)", ylabel="waiting time (minutes)")
 
 path = Path(__file__).with_name("quickstart.png")
 figure.savefig(path, dpi=120)
