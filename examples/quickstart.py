@@ -11,7 +11,6 @@ from emkit import ComponentSearch, EMGaussianMixture
 from emkit.datasets import load_old_faithful
 from emkit.plot import ComponentSearchDisplay, MixtureDisplay
 
-
 X = load_old_faithful().data
 search = ComponentSearch(EMGaussianMixture(), n_components=range(1, 6), cv=5, random_state=0).fit(X)
 
