@@ -1,8 +1,8 @@
 """The path over K for one set of rows: each size from a division of the size before it, and from fresh starts.
 
-A size is found in up to three steps: a race of a few steps (where rows are many, on a sample of them, and where starts
-are shared with other candidates, of which there are many then), the winner on all rows until little is left to gain,
-and (`finish`) to the estimator's own tolerance, for those that may be chosen. Without a race both are run on.
+A size is found in up to three steps: where rows are many, a race of a few steps on a sample of them; the winner on all
+rows (both, without a race) until little is left to gain; and (`finish`) to the estimator's own tolerance, for those
+that may be chosen.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class Climber:
         self._kind: Kind = kind_of(estimator)
         self._data = data
         self._rows = self._sample(seed)
+        self._races = self._rows is not None
         self._few = data if self._rows is None else data.take(self._rows)
         self._max_iter = estimator.max_iter
 
@@ -117,12 +118,11 @@ class Climber:
         """The better of a division of `before` and of fresh starts."""
         began = time.perf_counter()
         splits = before is not None and self._kind.splits
-        races = self._rows is not None or (splits and shared is not None)
-        tried = [self._attempt("fresh", size, self._fresh, size, seed, shared, splits, races)]
+        tried = [self._attempt("fresh", size, self._fresh, size, seed, shared, splits)]
         if splits:
-            tried.append(self._attempt("split", size, self._divided, before, size, seed, races))
+            tried.append(self._attempt("split", size, self._divided, before, size, seed))
         usable = [fit for fit in tried if fit.estimator is not None]
-        ended = self._race(usable, size, seed) if races else [self._checked(fit) for fit in usable]
+        ended = self._race(usable, size, seed) if self._races else [self._checked(fit) for fit in usable]
         sound = [fit for fit in ended if fit.estimator is not None]
         if not sound:
             return replace((ended or tried)[0], seconds=time.perf_counter() - began)
@@ -152,34 +152,32 @@ class Climber:
     def _checked(self, fit: Fit) -> Fit:
         return fit if fit.estimator is None else replace(fit, flaw=flaw_of(fit.estimator, self._data))
 
-    def _fresh(self, size: int, seed: int, shared: dict[str, Any] | None, splits: bool, races: bool) -> Any:
+    def _fresh(self, size: int, seed: int, shared: dict[str, Any] | None, splits: bool) -> Any:
         start = {} if shared is None else shared
-        if self._rows is not None:
-            start = {name: value[self._rows] for name, value in start.items()}
-        if races:
-            start = {**start, **self._short(FRESH_STEPS)}
-        if self._rows is not None and splits and self._own.n_init == "auto":
+        if self._rows is None:
+            return self._fit(self._few, size, seed, **start)
+        start = {name: value[self._rows] for name, value in start.items()}
+        if splits and self._own.n_init == "auto":
             start["n_init"] = N_SCOUTS
-        return self._fit(self._few, size, seed, **start)
+        return self._fit(self._few, size, seed, **self._short(FRESH_STEPS), **start)
 
     def _short(self, steps: int) -> dict[str, Any]:
         """Plain steps: so few are not worth an extrapolation."""
         return {"max_iter": min(steps, self._max_iter), "accelerate": False}
 
-    def _divided(self, before: Fit, size: int, seed: int, races: bool) -> Any:
+    def _divided(self, before: Fit, size: int, seed: int) -> Any:
         """Divide components of `before`, one after the other, until there are `size`; then run on, without a race."""
         current, few = before.estimator, self._few
         for k in range(before.size + 1, size + 1):
             tried = []
-            divisions = self._kind.divisions(current, few)
-            for start in divisions[:FEW_DIVISIONS] if races else divisions:
+            for start in self._kind.divisions(current, few)[: FEW_DIVISIONS if self._races else None]:
                 options = {**self._short(DIVISION_STEPS), **start}
                 tried.append(self._attempt("split", k, lambda k=k, o=options: self._fit(few, k, seed, **o)))
             usable = [fit for fit in tried if fit.estimator is not None]
             if not usable:
                 raise ValueError(tried[0].failed if tried else "no component could be divided")
             current = max(usable, key=self._rank).estimator
-        return current if races else self._run_on(current, size, seed)
+        return current if self._races else self._run_on(current, size, seed)
 
     def _run_on(self, scout: Any, size: int, seed: int) -> Any:
         """On all rows, until little is left to gain."""

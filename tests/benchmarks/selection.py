@@ -4,9 +4,9 @@
                                          [--json FILE]
 
 Speed: the whole path K = 1..10, five shuffled folds, 1e4 x 4, criterion "heldout", beside GridSearchCV with n_init=5;
-both choices are scored on 1e5 new rows. Types: the fourteen covariance types x K = 1..9 by BIC on iris and on breast cancer.
-Accuracy: simulated mixtures of four components in two to four dimensions with moderate overlap; the share of data sets
-in which each criterion finds four. Each piece of work runs in a process of its own with one BLAS thread.
+both choices are scored on 1e5 new rows. Types: the fourteen covariance types x K = 1..9 by BIC on iris and on breast
+cancer. Accuracy: simulated mixtures of four components in two to four dimensions with moderate overlap; the share of
+data sets in which each criterion finds four. Each piece of work runs in a process of its own with one BLAS thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from emkit import ComponentSearch, EMGaussianMixture
 TRUE_K = 4
 TABLES = {"iris": load_iris, "breast cancer": load_breast_cancer}
 GOALS = {"iris": 2.0, "breast cancer": 120.0}
-TYPES = "EII VII EEI VEI EVI VVI EEE VEE EVE VVE EEV VEV EVV VVV".split()
+TYPES = ["EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"]
 
 
 def mixture(n, d, seed):
