@@ -1,8 +1,8 @@
 """The path over K for one set of rows: each size from a division of the size before it, and from fresh starts.
 
-A size is found in three steps, each with the fewest passes over the rows that tell solutions apart: a race on a sample
-of the rows (where they are many), the winner on all rows until little is left to gain, and (`finish`) to the
-estimator's own tolerance, for those that may be chosen.
+A size is found in up to three steps: where rows are many, a race of a few steps on a sample of them; the winner on all
+rows (both, without a race) until little is left to gain; and (`finish`) to the estimator's own tolerance, for those
+that may be chosen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from .._warnings import DegenerateSolutionWarning
@@ -27,7 +26,8 @@ SCOUT_ROWS = 1_000  # from here on, starts are compared on a sample of so many r
 N_SCOUTS = 1  # fresh starts on a sample, where n_init="auto" and a division is tried too
 FRESH_STEPS = 15  # of EM on the sample, after which the better is told
 DIVISION_STEPS = 10
-FOLD_TOL, FOLD_GAIN = 1e-3, 3.0  # remaining gain of fits that are only scored on other rows: per row, or in all
+FEW_DIVISIONS = 2  # of a fit that are tried in a race
+FOLD_TOL = 1e-3  # remaining gain per unit of weight of fits that are only scored on other rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +84,13 @@ def follow(
             fronts, train, test = prepare(estimator, train, test)
         except Exception as error:
             return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
-        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else fold_tol(train))
+        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
         fits: list[Fit] = []
         for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
             before = [fit for fit in fits if fit.is_sound] or [fit for fit in fits if fit.estimator is not None]
             given = None if shared is None else shared[number]
             fits.append(climber.climb(size, seed, before[-1] if before else None, given))
     return Path(fits, fronts, train, test)
-
-
-def fold_tol(train: Data) -> float:
-    """No closer than chance: what is superfluous of a model gains 1/2 a parameter, so 3 is that of six parameters."""
-    return max(FOLD_TOL, FOLD_GAIN / max(float((train.weight > 0).sum()), float(train.weight.sum())))
 
 
 class Climber:
@@ -107,6 +102,7 @@ class Climber:
         self._kind: Kind = kind_of(estimator)
         self._data = data
         self._rows = self._sample(seed)
+        self._races = self._rows is not None
         self._few = data if self._rows is None else data.take(self._rows)
         self._max_iter = estimator.max_iter
 
@@ -122,20 +118,26 @@ class Climber:
         """The better of a division of `before` and of fresh starts."""
         began = time.perf_counter()
         splits = before is not None and self._kind.splits
-        fresh = self._attempt("fresh", size, self._fresh, size, seed, shared, splits)
-        tried = [fresh]
-        if before is not None and splits:
+        tried = [self._attempt("fresh", size, self._fresh, size, seed, shared, splits)]
+        if splits:
             tried.append(self._attempt("split", size, self._divided, before, size, seed))
         usable = [fit for fit in tried if fit.estimator is not None]
-        if not usable:
-            return replace(fresh, seconds=time.perf_counter() - began)
-        if self._rows is None:
-            best = max(map(self._checked, usable), key=self._rank)
-        else:
-            best = max(usable, key=self._rank)
-            best = self._checked(self._attempt(best.start, size, self._on_all_rows, best.estimator, size, seed))
-        given = None if best.estimator is None else as_given(best.estimator, self._own, size)
+        ended = self._race(usable, size, seed) if self._races else [self._checked(fit) for fit in usable]
+        sound = [fit for fit in ended if fit.estimator is not None]
+        if not sound:
+            return replace((ended or tried)[0], seconds=time.perf_counter() - began)
+        best = max(sound, key=self._rank)
+        given = as_given(best.estimator, self._own, size)
         return replace(best, estimator=given, seconds=time.perf_counter() - began)
+
+    def _race(self, scouts: list[Fit], size: int, seed: int) -> list[Fit]:
+        """Run the best on, and the next only if that does not lead to a sound solution."""
+        ended: list[Fit] = []
+        for scout in sorted(scouts, key=self._rank, reverse=True):
+            ended.append(self._checked(self._attempt(scout.start, size, self._run_on, scout.estimator, size, seed)))
+            if ended[-1].is_sound:
+                break
+        return ended
 
     def _rank(self, fit: Fit) -> tuple[bool, float]:
         quality = self._kind.quality(fit.estimator, self._few)
@@ -164,28 +166,36 @@ class Climber:
         return {"max_iter": min(steps, self._max_iter), "accelerate": False}
 
     def _divided(self, before: Fit, size: int, seed: int) -> Any:
-        """Divide components of `before`, one after the other, until there are `size`; then run on."""
+        """Divide components of `before`, one after the other, until there are `size`; then run on, without a race."""
         current, few = before.estimator, self._few
         for k in range(before.size + 1, size + 1):
             tried = []
-            for start in self._kind.divisions(current, few):
+            for start in self._kind.divisions(current, few)[: FEW_DIVISIONS if self._races else None]:
                 options = {**self._short(DIVISION_STEPS), **start}
                 tried.append(self._attempt("split", k, lambda k=k, o=options: self._fit(few, k, seed, **o)))
             usable = [fit for fit in tried if fit.estimator is not None]
             if not usable:
                 raise ValueError(tried[0].failed if tried else "no component could be divided")
             current = max(usable, key=self._rank).estimator
-        if self._rows is not None:
-            return current  # goes on, if it goes on, on all rows
-        options = {"max_iter": self._max_iter, "accelerate": self._own.accelerate, "warm_start": True}
-        return current.set_params(**options).fit(few.X, few.y, **few.params)
+        return current if self._races else self._run_on(current, size, seed)
 
-    def _on_all_rows(self, scout: Any, size: int, seed: int) -> Any:
-        return self._fit(self._data, size, seed, **self._kind.carried(scout, self._data))
+    def _run_on(self, scout: Any, size: int, seed: int) -> Any:
+        """On all rows, until little is left to gain."""
+        data = self._data
+        if self._rows is not None:
+            return self._fit(data, size, seed, **self._kind.carried(scout, data))
+        options = {"max_iter": self._max_iter, "accelerate": self._own.accelerate, "warm_start": True}
+        return with_params(scout, options).fit(data.X, data.y, **data.params)
 
     def _fit(self, data: Data, size: int, seed: int, **options: Any) -> Any:
         options = {"n_components": size, "tol": self._tol, "random_state": seed, **options}
-        return clone(self._own).set_params(**options).fit(data.X, data.y, **data.params)
+        return with_params(self._own._blank_copy(), options).fit(data.X, data.y, **data.params)
+
+
+def with_params(estimator: Any, options: dict[str, Any]) -> Any:
+    """`set_params` without its search for nested names, which takes as long as some steps of EM."""
+    vars(estimator).update(options)
+    return estimator
 
 
 def loosened(estimator: Any, tol: float) -> float:
@@ -203,7 +213,7 @@ def as_given(estimator: Any, own: Any, size: int) -> Any:
     """The fitted estimator with the user's parameters again; the seed stays the fit's."""
     given = own.get_params(deep=False)
     given.pop("random_state", None)
-    return estimator.set_params(**{**given, "n_components": size})
+    return with_params(estimator, {**given, "n_components": size})
 
 
 def finish(fit: Fit, own: Any, data: Data) -> Fit:

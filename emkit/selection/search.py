@@ -105,8 +105,8 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
     A candidate is fitted until about 1e-4 of the log-likelihood per row can be gained, and to the estimator's own `tol`
     where it may still win, so that `log_likelihood` of the others may be short by so much. From 1,000 independent rows
     on, starts are compared on a sample of them. With ``n_init="auto"`` and several combinations, the partition that was
-    found for the first stands for fresh starts of the others. Fits in folds end where no more than 1e-3 per row, or 3
-    in all, can be gained: that much chance gives a few parameters. They are not kept.
+    found for the first stands for fresh starts of the others. Fits in folds end where no more than 1e-3 per row can
+    be gained, and are not kept.
 
     References
     ----------
