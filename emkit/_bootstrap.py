@@ -22,6 +22,7 @@ from . import _information
 from ._estimator import DegenerateSolutionWarning
 from ._validation import check_integer
 from ._warnings import callers_level
+from .families.base import Family
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ def resampled(weight: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     n_draws = max(round(float(total)), 1)
     drawn: np.ndarray = rng.multinomial(n_draws, weight / total) * (total / n_draws)
     return drawn
+
+
+def published_shared(family: Family) -> frozenset[str]:
+    """Fitted attributes that all components of a family have in common."""
+    return frozenset(f"{name}_" for name in family.shared)
 
 
 def permuted(named: dict[str, Any], order: np.ndarray, shared: frozenset[str] = frozenset()) -> dict[str, Any]:

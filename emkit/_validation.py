@@ -91,27 +91,40 @@ def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype)
     return weight
 
 
-def check_start(name: str, value: Any) -> None:
-    """ "auto", or what may be labels or responsibilities."""
+def check_start(name: str, value: Any, methods: tuple[str, ...] = ("auto",)) -> None:
+    """The name of a method, or what may be labels or responsibilities."""
     if isinstance(value, str) or not hasattr(value, "__len__"):
-        check_choice(name, value, ("auto",))
+        check_choice(name, value, methods)
 
 
-def check_responsibilities(value: Any, n: int, k: int) -> np.ndarray:
-    """Responsibilities (n, k) from the `init_params` of a user: labels or responsibilities of the n rows of X."""
+def check_responsibilities(value: Any, n: int, k: int, methods: tuple[str, ...] = ("auto",)) -> np.ndarray:
+    """Responsibilities (n, k) from the `init_params` of a user: labels or responsibilities of n rows."""
     try:
         array = np.asarray(value)
     except ValueError:  # of ragged lists
         array = np.empty(0)
     if array.shape == (n,) and np.isin(array, np.arange(k)).all():
-        array = np.eye(k)[array.astype(np.intp)]
-    is_sound = array.shape == (n, k) and array.dtype.kind in "fiub"
-    if not (is_sound and (array >= 0).all() and np.allclose(array.sum(axis=1), 1, atol=1e-6)):
+        return np.eye(k)[array.astype(np.intp)]
+    if array.shape == (n, k) and array.dtype.kind in "fiub":
+        total = array.sum(axis=1, keepdims=True)
+        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
+            return array / total
+    allowed = repr(methods[0]) if len(methods) == 1 else f"one of {list(methods)}"
+    raise ValueError(
+        f"init_params must be {allowed}, labels from 0 to {k - 1} of shape ({n},), or responsibilities of shape "
+        f"({n}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+    )
+
+
+def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int = 2) -> None:
+    """ValueError for too few rows of positive weight, or for columns without a value."""
+    if unobserved:
+        raise ValueError(f"X has no observed value in column(s) {unobserved}; drop these columns")
+    if n_rows < max(n_components, least):
         raise ValueError(
-            f"init_params must be 'auto', labels from 0 to {k - 1} of shape ({n},), or responsibilities of shape "
-            f"({n}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+            f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n_rows} "
+            f"(rows of positive weight; {least} or more are required)"
         )
-    return array
 
 
 def as_source(

@@ -169,7 +169,7 @@ def test_variances_with_something_in_common_under_a_floor(rule, seed):
     units = np.exp(rng.normal(0, 1, (k, d)))
     volumes = np.full(k, (floor * units).max())
     for _ in range(200):
-        variances = rule(squares, counts, floor, units, lambda: volumes)  # noqa: B023
+        variances = rule(squares, counts, floor, units, lambda: volumes)  # noqa: B023  # called within the round
         volumes = np.exp(np.log(variances).mean(axis=1))
     ours = counts @ np.log(variances).sum(axis=1) + (squares / variances).sum()
     best = numerical_variances(rule.__name__, squares, counts, floor * units, WIDEST * units)

@@ -554,10 +554,10 @@ class TestRandomness:
         assert [expert.estimator_.random_state for expert in fixed.experts_] == [5, 5]
 
     def test_the_global_generator_is_left_alone(self):
-        np.random.seed(3)  # noqa: NPY002
-        before = np.random.get_state()[1].copy()  # noqa: NPY002
+        np.random.seed(3)  # noqa: NPY002  # it is the old generator that must not move
+        before = np.random.get_state()[1].copy()  # noqa: NPY002  # as above
         regressor().fit(X, Y).sample(X)
-        assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+        assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002  # as above
 
     @pytest.mark.parametrize("first", [2, 5])
     def test_more_draws_of_the_same_law(self, first):

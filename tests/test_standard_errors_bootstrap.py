@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge
 from emkit import (
     EMGaussianMixture,
     EMHiddenMarkov,
+    EMMixture,
     EMMixtureOfExpertsClassifier,
     EMMixtureOfExpertsRegressor,
     _bootstrap,
@@ -18,6 +19,7 @@ from emkit import (
 from emkit.datasets import load_earthquakes, load_old_faithful, load_tones
 from emkit.hidden_markov import errors as hidden_markov_errors
 from emkit.mixture import errors
+from emkit.mixture.fitting import fitted_model
 
 FAITHFUL = load_old_faithful().data
 
@@ -339,3 +341,17 @@ class TestExperts:
         given = model.standard_errors(X, y, method="bootstrap", n_bootstrap=100)
         assert set(given) >= {"scale_"}
         assert given["scale_"][0] == pytest.approx(model.scale_[0] / np.sqrt(200), rel=0.35)
+
+
+def test_what_components_share_is_not_put_in_another_order():
+    """A tied covariance matrix (2, 2) of two components, in a family of mixed columns as by itself."""
+    X = np.column_stack([two_clusters(), np.random.default_rng(0).poisson(3, 400)])
+    for family, data in ((["gaussian", "gaussian", "poisson"], X), ("student", X[:, :2]), ("gaussian", X[:, :2])):
+        mixture = EMMixture(2, family=family, covariance_type="tied", random_state=0).fit(data)
+        shared = _bootstrap.published_shared(fitted_model(mixture)[0].family)
+        assert shared == {"covariances_"}
+        named = {"weights_": mixture.weights_, "covariances_": mixture.covariances_}
+        moved = errors.matched(named, np.array([1, 0]), shared)
+        assert_array_equal(moved["covariances_"], mixture.covariances_)
+        assert_array_equal(moved["weights_"], mixture.weights_[::-1])
+    assert not _bootstrap.published_shared(fitted_model(EMMixture(2, random_state=0).fit(X[:, :2]))[0].family)

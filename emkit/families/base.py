@@ -93,6 +93,11 @@ class Family(ABC):
         return resp
 
     @property
+    def shared(self) -> frozenset[str]:
+        """Names of the parameters that all components have in common."""
+        return frozenset()
+
+    @property
     def bears_far_rows(self) -> bool:
         """Whether far rows may belong to a component, or to none, that is not far itself: starts look past them."""
         return False

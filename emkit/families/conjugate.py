@@ -80,8 +80,12 @@ class ConjugateGaussians(Family):
         return self.gaussians.names
 
     @property
-    def n_components(self) -> int:  # type: ignore[override]
+    def n_components(self) -> int:  # type: ignore[override]  # that of the Gaussians
         return self.gaussians.n_components
+
+    @property
+    def shared(self) -> frozenset[str]:
+        return self.gaussians.shared
 
     @property
     def n_features(self) -> int:

@@ -79,6 +79,10 @@ class GaussianFamily(Family):
     def n_features(self) -> int:
         return len(self.scale)
 
+    @property
+    def shared(self) -> frozenset[str]:
+        return frozenset({"covariances"} if self.covariance.shared else ())
+
     def params(self, means: np.ndarray, covariances: np.ndarray, floor: float | None = None) -> GaussianParams:
         """Covariances are raised to the floor (or to another one); of matrices the lower triangle counts."""
         ready = self.covariance.prepare(covariances, self.scale, self.floor if floor is None else floor, len(means))

@@ -113,6 +113,10 @@ class MixedFamily(Family):
         return sum(len(columns) for columns, _ in self.by_kind)
 
     @property
+    def shared(self) -> frozenset[str]:
+        return frozenset().union(*(family.shared for _, family in self.by_kind))
+
+    @property
     def bears_far_rows(self) -> bool:
         return any(family.bears_far_rows for _, family in self.by_kind)
 

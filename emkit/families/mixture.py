@@ -60,6 +60,10 @@ class MixtureFamily(Family):
         return cls(n_components, GaussianFamily.for_parts(len(flat), options, gaussians))
 
     @property
+    def shared(self) -> frozenset[str]:
+        return self.gaussian.shared
+
+    @property
     def n_features(self) -> int:
         return self.gaussian.n_features
 

@@ -91,6 +91,10 @@ class StudentFamily(Family):
         return self.gaussian.n_features
 
     @property
+    def shared(self) -> frozenset[str]:
+        return self.gaussian.shared
+
+    @property
     def bears_far_rows(self) -> bool:
         return True
 

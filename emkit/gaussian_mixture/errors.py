@@ -17,7 +17,7 @@ from scipy.linalg import null_space
 from scipy.sparse import csr_array, hstack
 
 from .. import _bootstrap, _information
-from .._bootstrap import Bootstrap, resampled
+from .._bootstrap import Bootstrap, published_shared, resampled
 from .._validation import as_source, check_sample_weight
 from ..chunks import Rows
 from ..families.covariance import Covariance
@@ -25,7 +25,7 @@ from ..mixture.errors import by_differences, matched
 from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.noise import fitted_weights
 from .fitted import model_of
-from .fitting import fitted_covariance
+from .fitting import fitted_covariance, fitted_model
 from .information import Pairs, observed_information
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def by_bootstrap(
 ) -> dict[str, np.ndarray]:
     """By the names of the fitted attributes, from refits to rows drawn with replacement."""
     weight = _weight_of_rows(estimator, X, sample_weight)
-    shared = frozenset({"covariances_"} if fitted_covariance(estimator).shared else ())
+    shared = published_shared(fitted_model(estimator, F64)[0].family)
     bootstrap = Bootstrap(
         draw=lambda rng: {"X": X, "labels": labels, "sample_weight": resampled(weight, rng)},
         responsibilities=lambda mixture, sample: mixture.predict_proba(X),

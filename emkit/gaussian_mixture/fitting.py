@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._report import SIZE
-from .._validation import as_source, check_array, check_choice, check_number
+from .._validation import as_source, check_array, check_choice, check_number, check_rows
 from ..chunks import Rows, Source, joined
 from ..description import Description, describe
 from ..engine import Earlier
@@ -22,8 +22,7 @@ from ..fences import outer_fences, within
 from ..mixture.given import (
     GivenStart,
     check_objective,
-    check_rows,
-    check_start,
+    check_start_and_fixed,
     given_responsibilities,
     given_weights,
     strategy,
@@ -42,7 +41,7 @@ from ..mixture.starts import ALL_ROWS
 from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
 from ..online import OnlineState, online_step
 from ..seeding import draw_units
-from .descent import descend, largest_size, with_size
+from .descent import Descent, descend, largest_size, with_size
 
 if TYPE_CHECKING:
     from .estimator import EMGaussianMixture
@@ -62,7 +61,7 @@ def fit_batch(
 ) -> None:
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
-    is_auto = estimator.n_components == "auto"
+    is_auto = owner.n_components == "auto"
     if is_auto and labels is not None:
         raise ValueError("labels must be None with n_components='auto', which finds components of its own")
     source, kept = as_source(estimator, X, sample_weight, labels, reset=True)
@@ -71,27 +70,48 @@ def fit_batch(
     check_range(description, source.dtype)
     if is_auto:
         estimator.n_components = _first_size(estimator, owner, description)
-    noise_range = None
-    if estimator.noise:
-        noise_range, description = range_of(source), describe(_usual(source, description), source.n_features)
-    model = make_model(estimator, description, source.dtype, noise_range)
+    model, description = _model_of(estimator, source, description)
     given = given_start(estimator, description, kept)
     rng = estimator._random_generator()
     methods, n_starts = strategy(estimator, given, model.family)
     problem = MixtureProblem(model, source, given, description, methods, rng)
-    if problem.has_certain_start:
-        n_starts = 1
-    find = None
-    if is_auto and not _continues(owner):
+    search = _found(estimator, owner, problem, 1 if problem.has_certain_start else n_starts, rng)
+    _publish_found(estimator, search, model, description)
+
+
+def _model_of(
+    estimator: EMGaussianMixture, source: Source, description: Description
+) -> tuple[MixtureModel, Description]:
+    """The model of rows, and their description as it is to be used: without the far ones if noise takes these."""
+    if not estimator.noise:
+        return make_model(estimator, description, source.dtype, None), description
+    usual = describe(_usual(source, description), source.n_features)
+    return make_model(estimator, usual, source.dtype, range_of(source)), usual
+
+
+def _found(
+    estimator: EMGaussianMixture,
+    owner: EMGaussianMixture,
+    problem: MixtureProblem,
+    n_starts: int | None,
+    rng: np.random.Generator,
+) -> Any:
+    """The search for the best start, or for the number of components; or the previous fit, continued."""
+    publish = partial(published, problem.model)
+    if owner.n_components == "auto" and not _continues(owner):
         find = partial(
             descend, problem=problem, n_descents=n_starts or 1, accelerator_of=estimator._accelerator, rng=rng
         )
-    start, earlier = (None, None) if find else _only_start(owner, problem, n_starts, rng)
-    search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier, find=find)
+        return estimator._search(problem, n_starts, rng, owner, publish, find=find)
+    start, earlier = _only_start(owner, problem, n_starts, rng)
+    return estimator._search(problem, n_starts, rng, owner, publish, start, earlier)
+
+
+def _publish_found(estimator: EMGaussianMixture, search: Any, model: MixtureModel, description: Description) -> None:
     best = search.best.result
     check_objective(best.objective)
     _publish(estimator, model, best.params, best.objective, best.stats.weight)
-    if find:
+    if isinstance(search, Descent):
         estimator.sizes_ = search.sizes
         model = with_size(model, estimator.n_components_)
     steps = [step for step in best.history if step.phase not in ("start", "sample") and not step.phase.startswith(SIZE)]
@@ -139,7 +159,7 @@ def check_params(estimator: EMGaussianMixture) -> None:
     check_number("reg_covar", estimator.reg_covar, 0)
     check_choice("assignment", estimator.assignment, ("soft", "hard"))
     check_choice("noise", estimator.noise, (True, False))
-    check_start(estimator, PARAMETERS)
+    check_start_and_fixed(estimator, PARAMETERS)
     check_prior(estimator)
     check_auto(estimator)
 

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _bootstrap, _information
-from .._bootstrap import Bootstrap, permuted, resampled
+from .._bootstrap import Bootstrap, permuted, published_shared, resampled
 from ..chunks import Rows
-from ..families.covariance import COVARIANCES
 from .decoding import drawn_sequence, log_likelihood
-from .fitting import fitted_model, options_of
+from .fitting import fitted_model
 from .model import HiddenMarkovModel, HiddenMarkovParams
 from .reading import Table, as_sequences
 from .sequences import Sequences
@@ -58,13 +57,12 @@ def by_bootstrap(estimator: EMHiddenMarkov, table: Table, n_bootstrap: int, n_jo
     """By the names of the fitted attributes: of sequences drawn with replacement, or where there is one, of draws."""
     data = as_sequences(table)
     draw = partial(_resampled_sequences, data) if len(data) > 1 else partial(_drawn_like, estimator, data)
-    options = getattr(estimator, "_fitted_type", (None, options_of(estimator)))[1]
-    shared = {"covariances_"} if COVARIANCES[options.covariance_type].shared else set()
+    shared = published_shared(fitted_model(estimator)[0].family)
     bootstrap = Bootstrap(
         draw=draw,
         responsibilities=lambda hmm, sample: hmm.predict_proba(sample["X"], lengths=sample["lengths"]),
         named=lambda hmm: _named(*fitted_model(hmm)),
-        permuted=partial(_permuted, shared=frozenset(shared)),
+        permuted=partial(_permuted, shared=shared),
         settings={"sequence": None, "n_symbols": _n_symbols(estimator)},
     )
     return _bootstrap.standard_errors(estimator, bootstrap, n_bootstrap, n_jobs)

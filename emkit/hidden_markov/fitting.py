@@ -16,6 +16,7 @@ from .._validation import (
     check_n_init,
     check_number,
     check_responsibilities,
+    check_rows,
     check_start,
 )
 from ..engine import UnusableStartError
@@ -43,7 +44,8 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     """Fit `estimator`, a blank copy of `owner`, by EM on all sequences."""
     check_params(estimator)
     table = read(estimator, X, reset=True, **metadata)
-    _check_rows(table, estimator.n_components)
+    unobserved = np.flatnonzero(np.isnan(table.X).all(axis=0)).tolist()
+    check_rows(len(table.X), unobserved, estimator.n_components, least=1)
     options = options_of(estimator)
     model = make_model(estimator, _family(estimator, options, table))
     data = as_sequences(table)
@@ -192,17 +194,6 @@ def _prior(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if (array < 1).any():
         raise ValueError(f"{name} must be at least 1 (1 is maximum likelihood), but holds {array.min()}")
     return array
-
-
-def _check_rows(table: Table, n_components: int) -> None:
-    if len(table.X) < n_components:
-        raise ValueError(
-            f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {len(table.X)} "
-            "(rows of positive weight)"
-        )
-    unobserved = np.flatnonzero(np.isnan(table.X).all(axis=0)).tolist()
-    if unobserved:
-        raise ValueError(f"X has no observed value in column(s) {unobserved}; drop these columns")
 
 
 def given_start(estimator: EMHiddenMarkov, model: HiddenMarkovModel) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _bootstrap, _information
-from .._bootstrap import Bootstrap, permuted, resampled
+from .._bootstrap import Bootstrap, permuted, published_shared, resampled
 from .._validation import check_sample_weight
 from ..chunks import Rows
 from ..families.base import only_known, posterior
 from .fitting import fitted_model, published, read
 from .model import MixtureModel, MixtureParams
-from .noise import without_noise
 
 if TYPE_CHECKING:
     from .estimator import EMMixture
@@ -56,7 +55,7 @@ def by_bootstrap(
         draw=lambda rng: {"X": X, "labels": labels, "sample_weight": resampled(weight, rng)},
         responsibilities=lambda mixture, sample: mixture.predict_proba(X),
         named=lambda mixture: _named(*fitted_model(mixture)),
-        permuted=partial(matched, shared=_shared(estimator)),
+        permuted=partial(matched, shared=published_shared(fitted_model(estimator)[0].family)),
     )
     return _bootstrap.standard_errors(estimator, bootstrap, n_bootstrap, n_jobs)
 
@@ -93,10 +92,3 @@ def matched(named: dict[str, Any], order: np.ndarray, shared: frozenset[str]) ->
 
 def _named(model: MixtureModel, params: MixtureParams) -> dict[str, Any]:
     return {name: value for name, value in published(model, params).items() if name != KNOWN}
-
-
-def _shared(estimator: EMMixture) -> frozenset[str]:
-    """Parameters that all components share: those whose first axis is not that of the components."""
-    family = without_noise(fitted_model(estimator)[0].family)
-    gaussian = getattr(family, "gaussian", family)
-    return frozenset({"covariances_"} if getattr(getattr(gaussian, "covariance", None), "shared", False) else ())

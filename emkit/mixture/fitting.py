@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._validation import as_source, check_choice, check_number
+from .._validation import as_source, check_choice, check_number, check_rows
 from ..chunks import ArraySource, Rows, joined
 from ..engine import Earlier
 from ..families.base import Family, Options
@@ -17,8 +17,7 @@ from ..fences import outer_fences, within
 from .given import (
     GivenStart,
     check_objective,
-    check_rows,
-    check_start,
+    check_start_and_fixed,
     given_responsibilities,
     given_weights,
     strategy,
@@ -85,7 +84,7 @@ def check_params(estimator: EMMixture) -> None:
     if "weights" in names:
         raise ValueError(f"family={estimator.family!r} calls a parameter 'weights', as the mixture calls its own")
     names = ("weights", *names)
-    check_start(estimator, names)
+    check_start_and_fixed(estimator, names)
     given = estimator.parts_init
     if given is not None and (not isinstance(given, dict) or any(name not in names for name in given)):
         raise ValueError(f"parts_init must be None or a dict with keys among {names}, but got {given!r}")

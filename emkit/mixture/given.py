@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_array, check_choice, check_n_init
+from .._validation import check_array, check_n_init, check_responsibilities, check_start
 from ..families.base import Family
 from .starts import METHODS
 
@@ -61,18 +61,10 @@ def given_weights(value: Any, k: int, noise: bool, name: str = "weights_init") -
 
 def given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | None) -> np.ndarray:
     """Responsibilities (n, k) of the rows with weight, from an array of them or of labels."""
-    array = np.asarray(value)
-    array = array if kept is None or len(array) == n_rows else array[kept[kept < len(array)]]
-    if array.ndim == 1 and len(array) == n_rows and np.isin(array, np.arange(k)).all():
-        return np.eye(k)[array.astype(np.intp)]
-    if array.shape == (n_rows, k) and array.dtype.kind in "fiub":
-        total = array.sum(axis=1, keepdims=True)
-        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
-            return array / total
-    raise ValueError(
-        f"init_params must be one of {list(METHODS)}, labels from 0 to {k - 1} of shape ({n_rows},), or "
-        f"responsibilities of shape ({n_rows}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
-    )
+    if kept is not None and np.shape(value)[:1] != (n_rows,):
+        array = np.asarray(value)
+        value = array[kept[kept < len(array)]]
+    return check_responsibilities(value, n_rows, k, METHODS)
 
 
 def strategy(estimator: Any, given: GivenStart, family: Family) -> tuple[tuple[str, ...], int | None]:
@@ -84,10 +76,9 @@ def strategy(estimator: Any, given: GivenStart, family: Family) -> tuple[tuple[s
     return (first, *OTHER_METHODS) if n_starts is None else (first,), n_starts
 
 
-def check_start(estimator: Any, names: tuple[str, ...]) -> None:
+def check_start_and_fixed(estimator: Any, names: tuple[str, ...]) -> None:
     """ValueError for `init_params` or `fixed` that is none; names are those of the parameters."""
-    if isinstance(estimator.init_params, str) or np.ndim(estimator.init_params) == 0:
-        check_choice("init_params", estimator.init_params, METHODS)
+    check_start("init_params", estimator.init_params, METHODS)
     fixed = estimator.fixed
     if not isinstance(fixed, tuple | list | set | frozenset) or any(name not in names for name in fixed):
         raise ValueError(f"fixed must be a tuple of names among {names}, but got {fixed!r}")
@@ -99,15 +90,4 @@ def check_objective(objective: float) -> None:
         raise ValueError(
             "the log-likelihood is -inf: X has rows that are impossible under weights, rates or probabilities of zero "
             "that were given (of the component that labels say, if they do); give small positive numbers instead"
-        )
-
-
-def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int = 2) -> None:
-    """ValueError for too few rows, or for columns without a value."""
-    if unobserved:
-        raise ValueError(f"X has no observed value in column(s) {unobserved}; drop these columns")
-    if n_rows < max(n_components, least):
-        raise ValueError(
-            f"Expected n_samples >= n_components but got n_components = {n_components}, "
-            f"n_samples = {n_rows} (rows of positive weight; at least {least} are required)"
         )

@@ -96,6 +96,10 @@ class WithNoise(Family):
         return self.family.recentre(moments, params, new_params)
 
     @property
+    def shared(self) -> frozenset[str]:
+        return self.family.shared
+
+    @property
     def bears_far_rows(self) -> bool:
         return True
 

@@ -160,8 +160,13 @@ def make_folds(cv: Any, data: Data, groups: Any, seed: int) -> list[tuple[np.nda
             raise ValueError(
                 f"cv must be None, an integer, a splitter or an iterable of splits, but got {cv!r}"
             ) from error
-    folds = [(np.asarray(train), np.asarray(test)) for train, test in splitter.split(np.zeros(n), data.y, groups)]
-    return [tuple(np.flatnonzero(part) if part.dtype == bool else part for part in fold) for fold in folds]  # type: ignore[misc]
+    return [(_places(train), _places(test)) for train, test in splitter.split(np.zeros(n), data.y, groups)]
+
+
+def _places(rows: Any) -> np.ndarray:
+    """Indices of rows, which a user's iterable may tell by a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 def check_fold_sizes(sizes: list[int], data: Data, units: Any, folds: list[tuple[np.ndarray, np.ndarray]]) -> None:

@@ -82,7 +82,7 @@ def follow(
     with quiet():
         try:
             fronts, train, test = prepare(estimator, train, test)
-        except Exception as error:
+        except Exception as error:  # of a user's step: whatever it is, the table says it
             return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
         climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
         fits: list[Fit] = []
@@ -102,9 +102,13 @@ class Climber:
         self._kind: Kind = kind_of(estimator)
         self._data = data
         self._rows = self._sample(seed)
-        self._races = self._rows is not None
         self._few = data if self._rows is None else data.take(self._rows)
         self._max_iter = estimator.max_iter
+
+    @property
+    def _on_sample(self) -> bool:
+        """Whether starts race on some of the rows, and only the winner is run on."""
+        return self._rows is not None
 
     def _sample(self, seed: int) -> np.ndarray | None:
         """Rows on which starts are compared; None for all."""
@@ -122,7 +126,7 @@ class Climber:
         if splits:
             tried.append(self._attempt("split", size, self._divided, before, size, seed))
         usable = [fit for fit in tried if fit.estimator is not None]
-        ended = self._race(usable, size, seed) if self._races else [self._checked(fit) for fit in usable]
+        ended = self._race(usable, size, seed) if self._on_sample else [self._checked(fit) for fit in usable]
         sound = [fit for fit in ended if fit.estimator is not None]
         if not sound:
             return replace((ended or tried)[0], seconds=time.perf_counter() - began)
@@ -146,7 +150,7 @@ class Climber:
     def _attempt(self, start: str, size: int, find: Any, *arguments: Any) -> Fit:
         try:
             return Fit(size, find(*arguments), start)
-        except Exception as error:
+        except Exception as error:  # as above
             return Fit(size, failed=text_of(error))
 
     def _checked(self, fit: Fit) -> Fit:
@@ -170,14 +174,14 @@ class Climber:
         current, few = before.estimator, self._few
         for k in range(before.size + 1, size + 1):
             tried = []
-            for start in self._kind.divisions(current, few)[: FEW_DIVISIONS if self._races else None]:
+            for start in self._kind.divisions(current, few)[: FEW_DIVISIONS if self._on_sample else None]:
                 options = {**self._short(DIVISION_STEPS), **start}
                 tried.append(self._attempt("split", k, lambda k=k, o=options: self._fit(few, k, seed, **o)))
             usable = [fit for fit in tried if fit.estimator is not None]
             if not usable:
                 raise ValueError(tried[0].failed if tried else "no component could be divided")
             current = max(usable, key=self._rank).estimator
-        return current if self._races else self._run_on(current, size, seed)
+        return current if self._on_sample else self._run_on(current, size, seed)
 
     def _run_on(self, scout: Any, size: int, seed: int) -> Any:
         """On all rows, until little is left to gain."""
@@ -224,7 +228,7 @@ def finish(fit: Fit, own: Any, data: Data) -> Fit:
         began = time.perf_counter()
         try:
             fitted = fit.estimator.set_params(warm_start=True).fit(data.X, data.y, **data.params)
-        except Exception as error:
+        except Exception as error:  # as above
             return replace(fit, failed=text_of(error), estimator=None)
         return replace(
             fit,

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from .._validation import check_sample_weight
+from .._validation import check_sample_weight, is_missing
 
 
 def log_likelihood_scorer(estimator: Any, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
@@ -121,7 +121,7 @@ class HiddenCellsScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         columns = _columns(X)
-        observed = np.column_stack([~_is_missing(column) for column in columns])
+        observed = np.column_stack([~_missing(column) for column in columns])
         hidden = self._choose(observed)
         imputed = _columns(estimator.transform(_with_hidden(X, hidden)))
         if len(imputed) != len(columns):
@@ -167,17 +167,16 @@ def _columns(X: Any) -> list[np.ndarray]:
 def _as_numbers(column: np.ndarray) -> np.ndarray:
     if column.dtype != object:
         return column.astype(np.float64) if column.dtype.kind in "iuf" else column.astype(object)
-    missing = _is_missing(column)
+    missing = _missing(column)
     if any(isinstance(value, bool | np.bool_) or not isinstance(value, Real) for value in column[~missing]):
         return column
     return np.where(missing, np.nan, column).astype(np.float64)
 
 
-def _is_missing(column: np.ndarray) -> np.ndarray:
+def _missing(column: np.ndarray) -> np.ndarray:
     if column.dtype != object:
         return np.isnan(column)
-    gaps = (value is None or type(value).__name__ == "NAType" or value != value for value in column)
-    return np.fromiter(gaps, dtype=bool, count=len(column))
+    return np.fromiter(map(is_missing, column), dtype=bool, count=len(column))
 
 
 def _with_hidden(X: Any, hidden: np.ndarray) -> Any:

@@ -97,7 +97,7 @@ def _score(fit: Any, test: Any) -> HeldOut:
     weight = test.weight
     try:
         scores = fit.estimator.score_samples(test.X, **test.arguments_of(fit.estimator.score_samples))
-    except Exception as error:
+    except Exception as error:  # whatever it is, the table says it
         return HeldOut(math.nan, float(weight.sum()), text_of(error))
     total = float(weight.sum())
     return HeldOut(float(weight @ np.asarray(scores, dtype=np.float64)) / total if total else 0.0, total)
