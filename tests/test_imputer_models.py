@@ -20,7 +20,7 @@ from emkit.engine import run_em
 from emkit.families.base import Options
 from emkit.families.mixed import ByColumn
 from emkit.families.table import FAMILIES
-from emkit.imputer.classes import ClassModel, ClassParams
+from emkit.imputer.classes import ClassProblem
 from emkit.imputer.factor import FactorCore, FactorModel, FactorParams
 from emkit.imputer.gaussian_table import GaussianTable
 from emkit.imputer.latent import FullCore, LatentGaussianModel, latent_params
@@ -29,6 +29,7 @@ from emkit.imputer.mixture_table import MixtureTable
 from emkit.imputer.prediction import Prediction
 from emkit.imputer.rows import Factors, IncompleteRows, arrange, condensed
 from emkit.imputer.scales import Cells, Dummies, Linear, NormalScores, Symbols, normal_scores
+from emkit.mixture import MixtureModel, MixtureParams
 from emkit.testing import check_em_model
 
 D = 5
@@ -162,22 +163,14 @@ def clouds(n, seed):
 def class_model(X, prior):
     options = Options(reg_covar=1e-6 if prior > 1 else 0.0, n_symbols=[1, 1, 3], emissionprob_prior=prior)
     kinds = ("gaussian", "gaussian", "categorical")
-    return ClassModel(ByColumn(kinds, FAMILIES).for_data(2, options, X, np.ones(len(X))))
-
-
-class Joined(ClassModel):
-    """A start from several chunks."""
-
-    def init_params(self, chunks, rng):
-        parts = [np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("X", "weight")]
-        return super().init_params([Rows(*parts)], rng)
+    return MixtureModel(ByColumn(kinds, FAMILIES).for_data(2, options, X, np.ones(len(X))))
 
 
 @pytest.mark.parametrize("prior", [1.0, 1.5])
 def test_contract_of_mixtures(prior):
     """The truth, of a family that takes its parts from rows alone, is what EM makes of very many rows."""
     X = clouds(300, seed=0)
-    model, order = Joined(class_model(X, prior).family), np.array([1, 0])
+    model, order = class_model(X, prior), np.array([1, 0])
     truth = None
     if prior == 1:
         rows = clouds(20_000, seed=10)
@@ -186,17 +179,20 @@ def test_contract_of_mixtures(prior):
         truth = run_em(model, start, [chunk], tol=1e-7, max_iter=500).params, clouds(1500, seed=9)
 
     def permute(params):
-        moved = {name: value[order] for name, value in model.family.parts(params.parts).items()}
-        return ClassParams(params.weights[order], model.family.from_parts(moved))
+        moved = {name: value[order] for name, value in model.family.parts(params.components).items()}
+        return MixtureParams(params.weights[order], model.family.from_parts(moved))
 
     check_em_model(model, X, sample_weight=WEIGHT, truth=truth, permute=permute)
 
 
-def test_mixtures_start_from_several_chunks():
+@pytest.mark.parametrize("number", range(3))
+def test_starts_of_mixtures_rule_no_level_out(number):
     X = clouds(300, seed=0)
-    chunks = [Rows(part, np.ones(len(part))) for part in np.split(X, 3)]
-    params = class_model(X, 1.0).init_params(chunks, np.random.default_rng(0))
+    model, rng = class_model(X, 1.0), np.random.default_rng(0)
+    params = ClassProblem(model, X, np.ones(len(X)), rng).draw(number, rng)
     assert params.weights.sum() == pytest.approx(1)
+    assert (params.weights > 0).all()
+    assert (model.family.parts(params.components)["emissionprob"] > 0).all()
 
 
 # --- vectors ---

@@ -16,8 +16,9 @@ from ..engine import EMResult
 from ..families.base import Options
 from ..families.mixed import ByColumn, MixedFamily, Part
 from ..families.table import FAMILIES
+from ..mixture.model import MixtureModel, MixtureParams
 from ..restarts import Search
-from .classes import ClassModel, ClassParams, ClassProblem
+from .classes import ClassProblem
 from .columns import Column
 from .factor import FactorCore, FactorModel, FactorParams, pieces
 from .gaussian_table import GaussianTable
@@ -109,8 +110,8 @@ class MixtureRecipe:
     def chunks(self, codes: np.ndarray, weight: np.ndarray) -> ArraySource:
         return ArraySource(points(self.scales, codes), weight)
 
-    def table(self, params: ClassParams) -> MixtureTable:
-        parts = self.family.parts(params.parts)
+    def table(self, params: MixtureParams) -> MixtureTable:
+        parts = self.family.parts(params.components)
         tables = parts.get("emissionprob", [])
         tables = [tables] if isinstance(tables, np.ndarray) else tables
         k = len(params.weights)
@@ -118,9 +119,9 @@ class MixtureRecipe:
         covariances = parts.get("covariances", np.zeros((k, 0, 0)))
         return MixtureTable(self.scales, params.weights, means, covariances, tuple(tables))
 
-    def per_row(self, model: ClassModel, weight: float) -> ClassModel:
+    def per_row(self, model: MixtureModel, weight: float) -> MixtureModel:
         by_kind = tuple(Part(columns, family.with_prior_of(1 / weight)) for columns, family in self.family.by_kind)
-        return ClassModel(replace(self.family, by_kind=by_kind))
+        return MixtureModel(replace(self.family, by_kind=by_kind))
 
 
 class Fit(NamedTuple):
@@ -243,7 +244,7 @@ def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
 
     def fit(k: int) -> Fit:
         recipe = MixtureRecipe(scales, ByColumn(kinds, FAMILIES).for_data(k, options, X, data.weight))
-        model = ClassModel(recipe.family)
+        model = MixtureModel(recipe.family)
         problem = ClassProblem(model, X, data.weight, rng)
         start = problem.draw(0, rng) if k == 1 else None
         search = run(problem, estimator._n_starts(), start)
