@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import is_classifier
 from sklearn.linear_model import Ridge
@@ -13,16 +12,6 @@ from emkit import EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
 
 pl = pytest.importorskip("polars")
 
-OLD_SCIKIT_LEARN = sklearn.__version__.startswith("1.6")
-needs_callbacks = pytest.mark.skipif(
-    sklearn.__version__.startswith(("1.6", "1.7", "1.8")), reason="scikit-learn < 1.9 has no callbacks"
-)
-routes_scores = pytest.mark.skipif(
-    sklearn.__version__.startswith(("1.6", "1.7")), reason="before 1.8 searches do not route metadata to Pipeline.score"
-)
-needs_names_of_polars = pytest.mark.skipif(
-    OLD_SCIKIT_LEARN, reason="scikit-learn 1.6 does not see the names of this polars"
-)
 warnings_are_errors = pytest.mark.filterwarnings(
     "error",
     "ignore::emkit._estimator.DegenerateSolutionWarning",  # of experts with few rows

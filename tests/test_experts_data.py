@@ -19,7 +19,6 @@ from experts_kinds import (
     Y,
     assert_same,
     classifier,
-    needs_names_of_polars,
     of_each_kind,
     outputs,
     pl,
@@ -28,6 +27,7 @@ from experts_kinds import (
     warnings_are_errors,
 )
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import needs_names_of_polars
 from sklearn.compose import make_column_transformer
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.linear_model import LinearRegression, LogisticRegression

@@ -19,21 +19,19 @@ from experts_kinds import (
     FRAME,
     KINDS,
     LABELS,
-    OLD_SCIKIT_LEARN,
     STRINGS,
     N,
     X,
     Y,
     assert_same,
     classifier,
-    needs_callbacks,
     of_each_kind,
     outputs,
     regressor,
-    routes_scores,
     warnings_are_errors,
 )
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import needs_callbacks, routes_scores, skip_what_old_versions_get_wrong
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import (
     ConvergenceWarning,
@@ -90,9 +88,7 @@ FEW = {"n_init": 1, "max_iter": 20}
     expected_failed_checks=expected_failed_checks,
 )
 def test_common_checks(estimator, check):
-    name = getattr(check, "func", check).__name__
-    if OLD_SCIKIT_LEARN and name == "check_sample_weight_equivalence_on_sparse_data":
-        pytest.skip("scikit-learn 1.6 runs it on estimators that say that they take no sparse data")
+    skip_what_old_versions_get_wrong(check)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", SkipTestWarning)

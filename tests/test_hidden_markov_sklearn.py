@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import OLD_SCIKIT_LEARN, routes_scores, skip_what_old_versions_get_wrong
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
@@ -22,10 +23,6 @@ from emkit import DegenerateSolutionWarning, EMHiddenMarkov
 from emkit.hidden_markov import estimator as estimator_module
 from emkit.hidden_markov import fitting
 
-OLD_SCIKIT_LEARN = sklearn.__version__.startswith("1.6")
-routes_scores = pytest.mark.skipif(
-    sklearn.__version__.startswith(("1.6", "1.7")), reason="before 1.8 searches do not route metadata to Pipeline.score"
-)
 VARYING = "all rows are one sequence here, and a weight that varies inside a sequence is an error by design"
 EXPECTED_FAILED_CHECKS = {
     "check_sample_weights_not_overwritten": VARYING,
@@ -90,9 +87,7 @@ def test_common_checks_of_zeros_and_ones(estimator, check, ones_for_more):
 
 
 def run_check(estimator, check):
-    name = getattr(check, "func", check).__name__
-    if OLD_SCIKIT_LEARN and name == "check_sample_weight_equivalence_on_sparse_data":
-        pytest.skip("scikit-learn 1.6 runs it on estimators that say that they take no sparse data")
+    skip_what_old_versions_get_wrong(check)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.SkipTestWarning)
         warnings.simplefilter("ignore", DegenerateSolutionWarning)  # of some checks, whose rows take four values

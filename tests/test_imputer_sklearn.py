@@ -13,6 +13,14 @@ import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import (
+    BEFORE_1_9,
+    OLD_SCIKIT_LEARN,
+    needs_callbacks,
+    needs_names_of_polars,
+    routes_scores,
+    skip_what_old_versions_get_wrong,
+)
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_transformer
@@ -31,13 +39,6 @@ from emkit.imputer.latent import LatentGaussianModel
 
 pl = pytest.importorskip("polars")
 
-OLD_SCIKIT_LEARN = sklearn.__version__.startswith("1.6")
-needs_callbacks = pytest.mark.skipif(
-    sklearn.__version__.startswith(("1.6", "1.7", "1.8")), reason="scikit-learn < 1.9 has no callbacks"
-)
-needs_names_of_polars = pytest.mark.skipif(
-    OLD_SCIKIT_LEARN, reason="scikit-learn 1.6 does not see the names of this polars"
-)
 pytestmark = pytest.mark.filterwarnings(
     "ignore::emkit._estimator.DegenerateSolutionWarning",  # mixtures of few rows
     "ignore:X does not have valid feature names",
@@ -58,9 +59,7 @@ pytestmark = pytest.mark.filterwarnings(
     ]
 )
 def test_common_checks(estimator, check):
-    name = getattr(check, "func", check).__name__
-    if OLD_SCIKIT_LEARN and name == "check_sample_weight_equivalence_on_sparse_data":
-        pytest.skip("scikit-learn 1.6 runs it on estimators that say that they take no sparse data")
+    skip_what_old_versions_get_wrong(check)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkipTestWarning)
         check(estimator)
@@ -399,9 +398,7 @@ class TestSearch:
         encoded = make_pipeline(make("latent_class", n_components=2), OneHotEncoder()).fit_transform(levels)
         assert encoded.shape == (N, 7)
 
-    @pytest.mark.skipif(
-        sklearn.__version__.startswith(("1.6", "1.7")), reason="scikit-learn < 1.8 does not route to Pipeline.score"
-    )
+    @routes_scores
     def test_weights_are_routed_without_a_request(self):
         weight = np.where(CLASSES, 3.0, 1.0)
         with sklearn.config_context(enable_metadata_routing=True):
@@ -496,7 +493,7 @@ class TestConventions:
         assert len(fitted) > 15
         for name in fitted:
             assert f"    {name} : " in EMImputer.__doc__, name
-            assert OLD_SCIKIT_LEARN or sklearn.__version__.startswith(("1.7", "1.8")) or name in html, name
+            assert BEFORE_1_9 or name in html, name
 
     def test_y_is_ignored(self):
         assert_frame_equal(make().fit_transform(FRAME, CLASSES), make().fit_transform(FRAME))

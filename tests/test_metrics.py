@@ -7,9 +7,9 @@ from itertools import combinations
 from operator import mul
 
 import numpy as np
+import old_versions
 import pandas as pd
 import pytest
-import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -34,7 +34,7 @@ from emkit.metrics import (
 )
 
 BEFORE_1_8 = pytest.mark.skipif(
-    sklearn.__version__.startswith(("1.6", "1.7")), reason="scikit-learn < 1.8: its Pipeline and routing refuse this"
+    old_versions.BEFORE_1_8, reason="scikit-learn < 1.8: its Pipeline and routing refuse this"
 )
 
 COHERENCES = [npmi, u_mass, c_v]

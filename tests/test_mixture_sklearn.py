@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import OLD_SCIKIT_LEARN, needs_names_of_polars, skip_what_old_versions_get_wrong
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -29,7 +30,6 @@ from emkit.mixture import fitting
 NOT_OF_THE_KIND = {
     "check_sample_weight_equivalence_on_dense_data": "its rows are no counts, and no tag can ask for such"
 }
-OLD_SCIKIT_LEARN = sklearn.__version__.startswith("1.6")
 
 
 class OfWholeNumbers(EMMixture):
@@ -85,9 +85,7 @@ def test_common_checks_of_zeros_and_ones(estimator, check, ones_for_more):
 
 
 def run_check(estimator, check):
-    name = getattr(check, "func", check).__name__
-    if OLD_SCIKIT_LEARN and name == "check_sample_weight_equivalence_on_sparse_data":
-        pytest.skip("scikit-learn 1.6 runs it on estimators that say that they take no sparse data")
+    skip_what_old_versions_get_wrong(check)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sklearn.exceptions.SkipTestWarning)
         warnings.simplefilter("ignore", DegenerateSolutionWarning)  # of some checks, whose rows take four values
@@ -158,7 +156,7 @@ class TestCitizenship:
         assert_array_equal(again.predict_proba(X), mixture.predict_proba(X))
         assert again.get_params() == mixture.get_params()
 
-    @pytest.mark.parametrize("library", [pd, pl])
+    @pytest.mark.parametrize("library", [pd, pytest.param(pl, marks=needs_names_of_polars)])
     def test_frames(self, library):
         X, _ = counts()
         frame = library.DataFrame({name: X[:, j] for j, name in enumerate("abc")})

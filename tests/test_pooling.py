@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import BEFORE_1_8
 from scipy import stats
 from scipy.sparse import csr_array
 from sklearn import config_context
@@ -37,8 +37,6 @@ from sklearn.svm import LinearSVC
 
 from emkit.pooling import PooledEstimate, pool
 from emkit.pooling.rubin import combine, degrees_of_freedom
-
-BEFORE_1_8 = sklearn.__version__.startswith(("1.6", "1.7"))
 
 
 def logit(**options):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from old_versions import needs_pyarrow
 from sklearn.base import clone
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -100,6 +101,7 @@ class TestHiddenCells:
         wrong = [np.mean(frame["kind"][hidden[:, 0]] != "up"), np.mean(~frame["flag"][hidden[:, 1]])]
         assert scorer(Constant(), frame) == pytest.approx(-np.mean(wrong))
 
+    @needs_pyarrow
     def test_frames_of_both_kinds(self):
         frame = table()
         pandas = cross_val_score(EMImputer(), frame, cv=3, scoring=hidden_cells_scorer(), error_score="raise")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn
 from numpy.testing import assert_array_equal
+from old_versions import routes_scores
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
@@ -118,6 +119,7 @@ class TestMetadata:
         assert same(both, search(pipe, criterion="heldout").fit(X, **two_steps))
         assert not np.array_equal(both.results_["bic"], plain.results_["bic"])
 
+    @routes_scores
     def test_sequences_through_grid_search(self):
         model = search(EMHiddenMarkov(n_init=1), n_components=[1, 2])
         plain = search(EMHiddenMarkov(n_init=1), n_components=[1, 2]).fit(X, sequence_id=self.ids)

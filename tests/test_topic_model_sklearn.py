@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import BEFORE_1_9, OLD_SCIKIT_LEARN, needs_callbacks, routes_scores
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
@@ -23,11 +24,6 @@ from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from emkit import EMTopicModel
-
-OLD_SCIKIT_LEARN = sklearn.__version__.startswith("1.6")
-needs_callbacks = pytest.mark.skipif(
-    sklearn.__version__.startswith(("1.6", "1.7", "1.8")), reason="scikit-learn < 1.9 has no callbacks"
-)
 
 
 @parametrize_with_checks(
@@ -109,9 +105,7 @@ class TestSearch:
             by_hand.append(one.score_samples(counter.transform([TEXTS[i] for i in test])).mean())
         assert search.cv_results_["mean_test_score"][1] == pytest.approx(np.mean(by_hand))
 
-    @pytest.mark.skipif(
-        sklearn.__version__.startswith(("1.6", "1.7")), reason="scikit-learn < 1.8 does not route to Pipeline.score"
-    )
+    @routes_scores
     def test_weights_are_routed_without_a_request(self):
         weight = np.where(THEMES, 3.0, 1.0)
         with sklearn.config_context(enable_metadata_routing=True):
@@ -192,7 +186,7 @@ class TestConventions:
         assert len(fitted) > 12
         for name in fitted:
             assert f"    {name} : " in EMTopicModel.__doc__, name
-            assert OLD_SCIKIT_LEARN or sklearn.__version__.startswith(("1.7", "1.8")) or name in html, name
+            assert BEFORE_1_9 or name in html, name
 
     def test_y_is_ignored(self):
         assert_array_equal(clone(self.model).fit(X, THEMES).components_, self.model.components_)
