@@ -53,11 +53,12 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         "heldout" is the mean log-likelihood of rows that were left out, per row; "bootstrap_lrt" tests each number
         against the next until the test does not reject (:func:`emkit.selection.bootstrap_lrt`).
     other_params : dict of lists, list of such dicts, or None, default=None
-        Values of other parameters to try in all combinations, by the names that `estimator.set_params` takes.
+        Values of other parameters to try in all combinations, by the names that `estimator.set_params` takes: in a
+        Pipeline with the name of the step in front, as "emgaussianmixture__covariance_type".
     cv : None, int, splitter or iterable, default=None
         Folds of "heldout". None is 5 folds and a number so many, shuffled; sequences (`sequence_id`), blocks of
-        experts (`block_id`) and `groups` stay whole. With a value, held-out likelihoods are computed whatever the
-        criterion.
+        experts (`block_id`) and `groups` stay whole, so that a single sequence cannot be divided. With a value,
+        held-out likelihoods are computed whatever the criterion.
     one_standard_error : bool, default=False
         With "heldout": the smallest number within one standard error of the best.
     n_bootstrap : int, default=99
@@ -105,8 +106,8 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
     A candidate is fitted until about 1e-4 of the log-likelihood per row can be gained, and to the estimator's own `tol`
     where it may still win, so that `log_likelihood` of the others may be short by so much. From 1,000 independent rows
     on, starts are compared on a sample of them. With ``n_init="auto"`` and several combinations, the partition that was
-    found for the first stands for fresh starts of the others. Fits in folds end where no more than 1e-3 per row can
-    be gained, and are not kept.
+    found for the first stands for fresh starts of the others, so that their order matters; a number for `n_init` starts
+    each anew. Fits in folds end where no more than 1e-3 per row can be gained, and are not kept.
 
     References
     ----------
