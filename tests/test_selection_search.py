@@ -403,6 +403,7 @@ class TestPipelines:
         ({"other_params": {"tol": [1e-4, "small"]}}, "tol must be a finite number >= 0, but got 'small'"),
         ({"estimator": EMGaussianMixture(tol=None)}, "tol must be a finite number >= 0, but got None"),
         ({"estimator": EMGaussianMixture(max_iter=-1)}, "max_iter must be an integer >= 0, but got -1"),
+        ({"estimator": EMGaussianMixture(init_params=[0] * 150)}, "init_params must name a method"),
         ({"estimator": EMGaussianMixture}, r"estimator must be an instance, .* EMGaussianMixture\(\) makes one"),
         ({"estimator": Pipeline([])}, "estimator must be a Pipeline that ends in an estimator of emkit"),
         ({"cv": 1}, "cv must be None, an integer from 2"),

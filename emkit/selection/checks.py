@@ -55,8 +55,13 @@ def check_searchable(estimator: Any) -> None:
 
 
 def check_fit_options(last: Any, size: int) -> None:
-    """ValueError for what each fit would refuse, as a tolerance that is none."""
+    """ValueError for what each fit would refuse, and for a start that suits one number and one set of rows alone."""
     clone(last).set_params(n_components=size)._check_shared_params()
+    if not isinstance(getattr(last, "init_params", ""), str):
+        raise ValueError(
+            "init_params must name a method, since each number of components and each fold has starts of its own, but "
+            f"got {last.init_params!r}"
+        )
 
 
 def check_sizes(value: Any) -> list[int]:
