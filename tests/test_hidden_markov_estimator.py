@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.exceptions import ConvergenceWarning
 
 from emkit import DegenerateSolutionWarning, EMHiddenMarkov
+from emkit.hidden_markov.chain import stationary_distribution
 
 A2 = np.array([[0.9, 0.1], [0.2, 0.8]])
 EYES = np.array([np.eye(2)] * 2)
@@ -304,6 +305,22 @@ class TestStructure:
         hmm = EMHiddenMarkov(3, random_state=0, tol=1e-5).fit(X, lengths=LENGTHS)
         assert_allclose(hmm.stationary_distribution_, np.linalg.matrix_power(hmm.transmat_, 10_000)[0], rtol=1e-8)
         assert_allclose(hmm.expected_durations_, 1 / (1 - np.diag(hmm.transmat_)))
+
+    @pytest.mark.parametrize("rare", [1e-5, 1e-12, 1e-18, 1e-50])
+    def test_stationary_distribution_of_states_that_are_hardly_ever_left(self, rare):
+        """Shares of two states are as the probabilities of the moves to them, however rare."""
+        expected = np.array([0.75, 0.25])
+        assert_allclose(stationary_distribution(np.array([[1 - rare, rare], [3 * rare, 1 - 3 * rare]])), expected)
+        inside = np.array([[0.5, 0.5], [0.25, 0.75]])  # shares 1/3 and 2/3
+        pairs = np.block([[inside, np.full((2, 2), rare)], [np.full((2, 2), 3 * rare), inside]])
+        pairs /= pairs.sum(axis=1, keepdims=True)
+        assert_allclose(stationary_distribution(pairs).reshape(2, 2).sum(axis=1), expected, rtol=1e-3)
+
+    @pytest.mark.parametrize("rare", [1e-18, 1e-50])
+    def test_states_that_are_hardly_ever_left_are_no_error(self, rare):
+        start = {"transmat_init": [[1 - rare, rare], [3 * rare, 1 - 3 * rare]], "means_init": [[0.0], [9.0]]}
+        hmm = EMHiddenMarkov(2, **start, max_iter=0).fit(X[:, :1], lengths=LENGTHS)
+        assert_allclose(hmm.stationary_distribution_, [0.75, 0.25])
 
     def test_tied_covariances_with_all_known(self):
         labels = STATES.ravel()

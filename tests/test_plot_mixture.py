@@ -368,7 +368,7 @@ class TestArguments:
             draw(TWO, FAITHFUL, kind="histogram")
         with pytest.raises(ValueError, match=r"columns must be 2 for kind='density', but are 1: \['waiting'\]"):
             draw(TWO, FAITHFUL, columns="waiting", kind="density")
-        for levels in ((0.0,), (0.5, 1.0), (), 0.5):
+        for levels in ((0.0,), (0.5, 1.0), (), 0.5, ("most",)):
             with pytest.raises(ValueError, match=r"levels must be numbers between 0 and 1"):
                 draw(TWO, FAITHFUL, levels=levels)
         with pytest.raises(ValueError, match=r"max_rows must be an integer >= 1, but got 0"):

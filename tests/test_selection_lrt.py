@@ -1,6 +1,7 @@
 """The bootstrap likelihood-ratio test: its statistic, its size and its power, alone and in a search."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import kstest
 from sklearn.pipeline import make_pipeline
@@ -96,11 +97,33 @@ def test_pipeline_and_metadata():
         ({"n_components": 60}, "n_components must not exceed"),
         ({"n_components": 1, "n_bootstrap": 0}, "n_bootstrap must be an integer >= 1"),
         ({"n_components": 1, "sample_weight": np.ones(60)}, "sample_weight must be None"),
+        ({"n_components": 1, "labels": np.zeros(60, dtype=int)}, "labels must be None"),
+        ({"n_components": 1, "estimator": EMGaussianMixture(tol="small")}, "tol must be a finite number"),
+        ({"n_components": 1, "X": lambda: iter([clusters(60, 2)])}, "X is a function"),
     ],
 )
 def test_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        bootstrap_lrt(EMGaussianMixture(), clusters(60, 2), **options)
+        bootstrap_lrt(**{"estimator": EMGaussianMixture(), "X": clusters(60, 2), **options})
+
+
+def test_no_draw_that_can_be_fitted_is_no_p_value():
+    """Two components of six rows each in three dimensions are just enough; of a draw from one, hardly ever."""
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.standard_normal((6, 3)), rng.standard_normal((6, 3)) + 30])
+    with pytest.raises(ValueError, match="n_components=1 cannot be tested: of the n_bootstrap=3 draws"):
+        bootstrap_lrt(EMGaussianMixture(n_init=2), rows, n_components=1, n_bootstrap=3, random_state=0)
+
+
+@pytest.mark.parametrize("sequence", ["id", 0, -1])
+def test_ids_of_sequences_in_a_column(sequence):
+    rows, ids = clusters(60, 2), np.repeat(np.arange(6), 10)
+    options = {"n_components": 1, "n_bootstrap": 3, "random_state": 0}
+    plain = bootstrap_lrt(EMHiddenMarkov(**FAST), rows, sequence_id=ids, **options)
+    table = np.insert(rows, 2 if sequence == -1 else 0, ids, axis=1)
+    table = pd.DataFrame(table, columns=["id", "x", "y"]) if sequence == "id" else table
+    test = bootstrap_lrt(EMHiddenMarkov(sequence=sequence, **FAST), table, **options)
+    np.testing.assert_array_equal(test.bootstrap_statistics, plain.bootstrap_statistics)
 
 
 @pytest.mark.slow

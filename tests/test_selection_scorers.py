@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from old_versions import needs_pyarrow
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -44,6 +45,7 @@ class TestLogLikelihood:
         assert log_likelihood_scorer(found, X) == pytest.approx(found.score(X))
         expected = found.best_estimator_.score(X, sample_weight=weight)
         assert log_likelihood_scorer(found, X, sample_weight=weight) == pytest.approx(expected)
+        assert log_likelihood_scorer(found, X, sample_weight=weight * 1e306) == pytest.approx(expected)
 
     def test_refused(self):
         with pytest.raises(ValueError, match="score_samples"):
@@ -101,6 +103,19 @@ class TestHiddenCells:
         wrong = [np.mean(frame["kind"][hidden[:, 0]] != "up"), np.mean(~frame["flag"][hidden[:, 1]])]
         assert scorer(Constant(), frame) == pytest.approx(-np.mean(wrong))
 
+    @pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200])
+    def test_units_do_not_matter(self, scale):
+        rows = X[:, :2]
+        scores = [hidden_cells_scorer()(SimpleImputer().fit(table), table) for table in (rows, rows * scale)]
+        assert scores[1] == pytest.approx(scores[0])
+
+    def test_names_of_columns_do_not_matter(self):
+        frame = pd.DataFrame(X)
+        expected = hidden_cells_scorer(0.3)(EMImputer().fit(X), X)
+        assert hidden_cells_scorer(0.3)(EMImputer().fit(frame), frame) == pytest.approx(expected)
+        nullable = frame.convert_dtypes()
+        assert hidden_cells_scorer(0.3)(EMImputer().fit(nullable), nullable) == pytest.approx(expected)
+
     @needs_pyarrow
     def test_frames_of_both_kinds(self):
         frame = table()
@@ -134,5 +149,7 @@ class TestHiddenCells:
         fitted = SimpleImputer(add_indicator=True).fit([[1.0, np.nan], [2.0, 3.0]])
         with pytest.raises(ValueError, match="must give the 2 columns"):
             hidden_cells_scorer(0.5)(fitted, np.arange(20.0).reshape(10, 2))
+        with pytest.raises(ValueError, match=r"X is sparse \(csr_array\)"):
+            hidden_cells_scorer(0.5)(fitted, csr_array(np.eye(4)))
         with pytest.raises(ValueError, match="hides no cell"):
             hidden_cells_scorer(0.5)(fitted, np.arange(3.0)[:, None])

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -201,6 +202,17 @@ class TestChoice:
             found = search(EMGaussianMixture(max_iter=1, n_init=1), n_components=[3]).fit(X)
         assert not found.results_["converged"][0]
 
+    @pytest.mark.parametrize("options", [{"max_iter": 0}, {"tol": 0, "max_iter": 5}])
+    def test_what_was_asked_for_is_not_warned_of(self, options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            search(EMGaussianMixture(n_init=1, **options), n_components=[3]).fit(X)
+
+    def test_empty_components_under_a_prior_are_no_flaw(self):
+        found = search(EMGaussianMixture(weight_concentration_prior=0.01), n_components=[8], criterion="heldout").fit(X)
+        assert found.results_["degenerate"].tolist() == [""]
+        assert (found.best_estimator_.weights_ > 0.01).sum() == 3
+
 
 class TestHeldOut:
     def test_mean_is_that_of_rows_that_were_left_out(self):
@@ -386,9 +398,21 @@ class TestPipelines:
         ({"other_params": {"n_components": [1]}}, "other_params must not hold 'n_components'"),
         ({"other_params": {"tol": []}}, "other_params.'tol'. must be a list with at least one value"),
         ({"other_params": {"covariance_type": "full"}}, "must be a list with at least one value, but got 'full'"),
+        ({"other_params": {"covariance_type": b"full"}}, "must be a list with at least one value, but got b'full'"),
         ({"other_params": "full"}, "other_params must be None, a dict"),
+        ({"other_params": {"tol": [1e-4, "small"]}}, "tol must be a finite number >= 0, but got 'small'"),
+        ({"estimator": EMGaussianMixture(tol=None)}, "tol must be a finite number >= 0, but got None"),
+        ({"estimator": EMGaussianMixture(max_iter=-1)}, "max_iter must be an integer >= 0, but got -1"),
+        ({"estimator": EMGaussianMixture(init_params=[0] * 150)}, "init_params must name a method"),
+        ({"estimator": EMGaussianMixture}, r"estimator must be an instance, .* EMGaussianMixture\(\) makes one"),
+        ({"estimator": Pipeline([])}, "estimator must be a Pipeline that ends in an estimator of emkit"),
         ({"cv": 1}, "cv must be None, an integer from 2"),
         ({"cv": "five"}, "cv must be None, an integer, a splitter"),
+        ({"cv": []}, r"cv must give at least one pair .* \[\] gives none"),
+        ({"cv": [(range(100), [])]}, r"at least one, but fold 0 has float64 of shape \(0,\)"),
+        ({"cv": [(range(100), [100]), (range(99), [150])]}, "indices from 0 to 149, .* fold 1 has .* from 150 to 150"),
+        ({"cv": [(np.arange(9.0), [9])]}, "fold 0 has float64"),
+        ({"cv": [(np.ones(9, dtype=bool), [9])]}, r"masks of shape \(150,\) .* fold 0 has bool of shape \(9,\)"),
         ({"level": 0}, "level must be a number between 0 and 1"),
         ({"n_bootstrap": 0}, "n_bootstrap must be an integer >= 1"),
         ({"one_standard_error": True}, "one_standard_error=True needs criterion='heldout'"),
@@ -419,14 +443,72 @@ def test_refused_before_any_fit(options, message, monkeypatch):
         search(**options).fit(X)
 
 
-def test_weights_are_refused_by_the_test():
-    with pytest.raises(ValueError, match="sample_weight must be None"):
-        search(criterion="bootstrap_lrt").fit(X, sample_weight=np.ones(len(X)))
+@pytest.mark.parametrize("value", [np.ones(len(X)), np.zeros(len(X), dtype=int)])
+@pytest.mark.parametrize("name", ["sample_weight", "labels"])
+def test_what_draws_have_not_is_refused_by_the_test(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be None"):
+        search(criterion="bootstrap_lrt").fit(X, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"sample_weight": np.ones(9)}, r"sample_weight.shape == \(9,\), expected \(150,\)"),
+        ({"sample_weight": np.full(150, np.nan)}, r"sample_weight\[0\] is nan"),
+        ({"sample_weight": "heavy"}, "sample_weight must be an array of numbers, but got 'heavy'"),
+        ({"groups": np.ones(9)}, r"groups must have shape \(150,\), .* but has shape \(9,\)"),
+        ({"groups": np.ones((150, 2))}, r"groups must have shape \(150,\), .* but has shape \(150, 2\)"),
+    ],
+)
+@pytest.mark.parametrize("criterion", ["bic", "heldout"])
+def test_metadata_of_other_shape(metadata, message, criterion):
+    with pytest.raises(ValueError, match=message):
+        search(criterion=criterion).fit(X, **metadata)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"sequence_id": np.ones(9)}, r"sequence_id must have shape \(150,\), .* but has shape \(9,\)"),
+        ({"sequence_id": [None] * 50 + ["a"] * 100}, "sequence_id is None in row 0"),
+        ({"lengths": [50, 50]}, "lengths must be positive integers .* sum to 100"),
+        ({"lengths": [74.5, 75.5]}, "lengths must be positive integers"),
+        ({"lengths": [75, 75], "sequence_id": np.repeat([0, 1], 75)}, "sequence_id and lengths are both given"),
+    ],
+)
+def test_what_is_wrong_with_sequences(metadata, message):
+    with pytest.raises(ValueError, match=message):
+        search(EMHiddenMarkov(), criterion="heldout").fit(X, **metadata)
+    if "sequence_id" not in metadata:
+        return
+    with pytest.raises(ValueError, match="X is a list of arrays"):
+        search(EMHiddenMarkov()).fit([X[:75], X[75:]], **{**metadata, "lengths": None})
+
+
+def test_lengths_cannot_be_divided_in_a_pipeline():
+    pipe = make_pipeline(StandardScaler(), EMHiddenMarkov(n_init=1))
+    with pytest.raises(ValueError, match=r"lengths cannot be divided into folds .* pass sequence_id"):
+        search(pipe, criterion="heldout").fit(X, lengths=[75, 75])
+
+
+@pytest.mark.parametrize("block", [np.ones(9), "a"])
+def test_blocks_of_other_shape(block):
+    with pytest.raises(ValueError, match=r"block_id must have shape \(150,\)"):
+        search(EMMixtureOfExpertsRegressor()).fit(X, X[:, 0], block_id=block)
+
+
+def test_values_may_come_from_a_generator():
+    found = search(other_params={"covariance_type": (name for name in ("full", "diag"))}, n_components=[2]).fit(X)
+    assert found.results_["covariance_type"].tolist() == ["full", "diag"]
 
 
 def test_unknown_metadata():
     with pytest.raises(TypeError, match="'sequence_id'"):
         search().fit(X, sequence_id=np.ones(len(X)))
+    with pytest.raises(TypeError, match="'step__sample_weight'"):
+        search().fit(X, step__sample_weight=np.ones(len(X)))
+    with pytest.raises(TypeError, match="'other__sample_weight'"):
+        search(make_pipeline(StandardScaler(), EMGaussianMixture())).fit(X, other__sample_weight=np.ones(len(X)))
 
 
 def test_a_failed_fit_leaves_the_search_as_it_was():

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from old_versions import routes_scores
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -130,6 +130,15 @@ class TestMetadata:
             assert grid.best_estimator_.best_estimator_.n_sequences_ == 10
             with pytest.raises(TypeError, match="block_id"):
                 model.fit(X, block_id=self.ids)
+
+    def test_what_a_step_was_not_asked_about_is_not_dropped(self):
+        """As the pipeline by itself would have it."""
+        pipe = make_pipeline(StandardScaler(), EMHiddenMarkov(n_init=1))
+        with sklearn.config_context(enable_metadata_routing=True):
+            with pytest.raises(UnsetMetadataPassedError, match="lengths"):
+                search(pipe, n_components=[1]).fit(X, lengths=[75, 75])
+            with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+                search(make_pipeline("passthrough", pipe), n_components=[1]).fit(X, sample_weight=np.ones(len(X)))
 
     def test_predict_passes_metadata_on(self):
         found = search(EMHiddenMarkov(n_init=1), n_components=[2]).fit(X, sequence_id=self.ids)

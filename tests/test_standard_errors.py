@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from sklearn.base import clone
 
-from emkit import EMGaussianMixture
+from emkit import EMGaussianMixture, EMHiddenMarkov, EMMixture
 from emkit.chunks import Rows
 from emkit.datasets import load_old_faithful
 from emkit.families.covariance import COVARIANCES
@@ -247,6 +248,19 @@ def test_units_and_order_of_rows(seed, exponents, shift):
     assert_allclose(other["weights_"], one["weights_"], rtol=1e-5)
     assert_allclose(other["means_"] / scale, one["means_"], rtol=1e-5)
     assert_allclose(other["covariances_"] / np.outer(scale, scale), one["covariances_"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e6])
+@pytest.mark.parametrize(
+    "model", [EMMixture(2, family="student", random_state=0), EMHiddenMarkov(2, random_state=0)], ids=["mixture", "hmm"]
+)
+def test_units_where_derivatives_are_numerical(model, scale):
+    X = two_clusters(n=120, apart=6.0) * [1.0, 10.0]
+    one, other = (clone(model).fit(table).standard_errors(table) for table in (X, X * scale))
+    assert_allclose(other["means_"] / scale, one["means_"], rtol=1e-3)
+    assert_allclose(other["covariances_"] / scale**2, one["covariances_"], rtol=1e-3)
+    shares = "weights_" if "weights_" in one else "transmat_"
+    assert_allclose(other[shares], one[shares], rtol=1e-3)
 
 
 class TestRefused:

@@ -72,8 +72,12 @@ class GaussianFamily(Family):
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
+        """In units of the deviations within components, and without a floor, which would need the data."""
         covariance, d = COVARIANCES[options.covariance_type], np.shape(parts["means"])[-1]
-        return cls(covariance, n_components, np.ones(d), options.reg_covar, np.dtype(np.float64))
+        matrices = covariance.dense(np.asarray(parts["covariances"], dtype=np.float64), n_components, d)
+        variances = np.diagonal(matrices, axis1=1, axis2=2).mean(axis=0)
+        scale = np.sqrt(np.where(variances > 0, variances, 1.0))  # others are no variances, which is said elsewhere
+        return cls(covariance, n_components, scale, 0.0, np.dtype(np.float64))
 
     @property
     def n_features(self) -> int:

@@ -8,6 +8,8 @@ References
    Section 4.2.5: with a stationary start the M-step of the transition matrix has no closed form.
 .. [3] Schweitzer, P. J. (1968). Perturbation theory and finite Markov chains. J. Appl. Probab. 5(2), 401-413.
    Derivative of the stationary distribution by the fundamental matrix.
+.. [4] Grassmann, W. K., Taksar, M. I. and Heyman, D. P. (1985). Regenerative analysis and steady state distributions
+   for Markov chains. Oper. Res. 33(5), 1107-1116.
 """
 
 from __future__ import annotations
@@ -152,12 +154,23 @@ def stationary_distribution(transmat: np.ndarray) -> np.ndarray:
 
 
 def _stationary_of_one_class(transmat: np.ndarray) -> np.ndarray:
-    """The solution of start = start A, sum 1, where each state can be reached from each ([3]_)."""
+    """The solution of start = start A, sum 1, where each state can be reached from each.
+
+    States are taken away one after the other, and put back ([4]_). Nothing is subtracted, so that sets of states that
+    are hardly ever left, of probabilities below the rounding of 1, have their right shares too.
+    """
     k = len(transmat)
-    solution = np.linalg.solve((np.eye(k) - transmat + 1.0).T, np.ones(k))
-    positive = np.maximum(solution, np.finfo(float).tiny)
-    shares: np.ndarray = positive / positive.sum()
-    return shares
+    reduced, away = transmat.copy(), np.zeros(k)
+    for state in range(k - 1, 0, -1):
+        others = slice(state)
+        away[state] = max(reduced[state, others].sum(), np.finfo(float).tiny)
+        reduced[others, others] += np.outer(reduced[others, state], reduced[state, others] / away[state])
+    shares = np.ones(1)
+    for state in range(1, k):
+        shares = np.append(shares * away[state], shares @ reduced[:state, state])
+        shares = np.maximum(shares / shares.max(), np.finfo(float).tiny)
+    positive: np.ndarray = shares / shares.sum()
+    return positive
 
 
 def expected_durations(transmat: np.ndarray) -> np.ndarray:

@@ -136,10 +136,10 @@ def _read_rows(
 ) -> tuple[np.ndarray, np.ndarray, list[Hashable]]:
     """X in the user's order, the number of the sequence of each row, (n,), and the ids of the sequences."""
     sequence = _check_sequence(estimator.sequence)
-    _check_sources(X, sequence_id, lengths)
+    check_sources(X, sequence_id, lengths)
     name, ids = "sequence_id", sequence_id
     if holds_sequences(X):
-        tables = _check_tables(X)
+        tables = check_tables(X)
         lengths = [table.shape[0] for table in tables]
         parts = [_without_ids(sequence, table, needed=False)[0] for table in _joined(tables)]
     else:
@@ -150,12 +150,12 @@ def _read_rows(
             name, ids = f"sequence={sequence!r}", inside
     data = _read_parts(estimator, parts, reset)
     if ids is not None:
-        return data, *_codes_from_ids(name, ids, len(data))
-    counts = np.array([len(data)]) if lengths is None else _check_lengths(lengths, len(data))
+        return data, *numbered(name, ids, len(data))
+    counts = np.array([len(data)]) if lengths is None else check_lengths(lengths, len(data))
     return data, np.repeat(np.arange(len(counts)), counts), list(range(len(counts)))
 
 
-def _check_sources(X: Any, sequence_id: Any, lengths: Any) -> None:
+def check_sources(X: Any, sequence_id: Any, lengths: Any) -> None:
     if callable(X):
         raise ValueError("X is a function, but an array, a frame or a list of arrays is required")
     if sequence_id is not None and lengths is not None:
@@ -165,7 +165,7 @@ def _check_sources(X: Any, sequence_id: Any, lengths: Any) -> None:
         raise ValueError(f"{given} is given, but X is a list of arrays, each of which is one sequence already")
 
 
-def _check_tables(X: Sequence[Any]) -> list[Any]:
+def check_tables(X: Sequence[Any]) -> list[Any]:
     """The elements of a list of sequences: two-dimensional, not empty, of as many columns."""
     tables = [table if hasattr(table, "shape") else np.array(table, dtype=object) for table in X]
     for i, table in enumerate(tables):
@@ -248,7 +248,7 @@ def _column_position(sequence: str | int, table: Any) -> int | None:
     return columns.index(sequence) if sequence in columns else None
 
 
-def _check_lengths(lengths: Any, n_rows: int) -> np.ndarray:
+def check_lengths(lengths: Any, n_rows: int) -> np.ndarray:
     allowed = f"lengths must be positive integers that sum to the {n_rows} rows of X"
     try:
         array = np.asarray(lengths)
@@ -264,7 +264,7 @@ def _check_lengths(lengths: Any, n_rows: int) -> np.ndarray:
     return array.astype(np.intp)
 
 
-def _codes_from_ids(name: str, values: Any, n_rows: int) -> tuple[np.ndarray, list[Hashable]]:
+def numbered(name: str, values: Any, n_rows: int) -> tuple[np.ndarray, list[Hashable]]:
     """Number of the id of each row, (n,), and the different ids, in the order of first appearance."""
     values = _id_values(name, values)
     if len(values) != n_rows:

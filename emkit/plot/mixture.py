@@ -193,8 +193,9 @@ class MixtureDisplay:
 
     def _checked_kind(self) -> str:
         n_columns = self.rows.shape[1]
-        levels = np.asarray(self.levels, dtype=np.float64)
-        if levels.ndim != 1 or not len(levels) or not ((levels > 0) & (levels < 1)).all():
+        levels = np.asarray(self.levels)
+        is_list = levels.dtype.kind in "iuf" and levels.ndim == 1 and len(levels) > 0
+        if not is_list or not ((levels > 0) & (levels < 1)).all():
             raise ValueError(f"levels must be numbers between 0 and 1, but got {self.levels!r}")
         if self.kind is None:
             return {1: "histogram", 2: "ellipses"}.get(n_columns, "pairs")

@@ -120,6 +120,8 @@ class GaussianMixtures(Mixtures):
         }
 
     def flaw(self, fitted, data):
+        if fitted.weight_concentration_prior is not None:
+            return ""  # covariances have a prior too, and components without rows are meant
         return rests_on_few(fitted, self.shares(fitted, data), data)
 
 
@@ -127,21 +129,27 @@ class Chains(ByShares):
     """Hidden Markov models: sequences stay whole."""
 
     def tidy(self, data):
-        from ..hidden_markov.reading import holds_sequences  # which imports the criteria
+        from ..hidden_markov.reading import check_lengths, check_sources, check_tables, holds_sequences
 
         X, params = data.X, dict(data.params)
+        check_sources(X, params.get("sequence_id"), params.get("lengths"))
         lengths = params.pop("lengths", None)
         if holds_sequences(X):
-            lengths, X = [len(table) for table in X], np.concatenate([np.asarray(table) for table in X])
+            tables = check_tables(X)
+            lengths, X = [len(table) for table in tables], np.concatenate([np.asarray(table) for table in tables])
         if lengths is not None:
+            lengths = check_lengths(lengths, len(Data(X)))
             params["sequence_id"] = np.repeat(np.arange(len(lengths)), lengths)
         return Data(X, data.y, params)
 
     def groups(self, estimator, data):
-        from ..hidden_markov.reading import sequence_ids
+        from ..hidden_markov.reading import numbered, sequence_ids
 
+        if "lengths" in data.params:
+            raise ValueError("lengths cannot be divided into folds where estimator is a Pipeline; pass sequence_id")
         ids = data.params.get("sequence_id")
-        return sequence_ids(estimator.sequence, data.X) if ids is None else ids
+        ids = sequence_ids(estimator.sequence, data.X) if ids is None else ids
+        return numbered("sequence_id", ids, len(data))[0]
 
     def table(self, fitted, data):
         from ..hidden_markov.reading import without_ids
@@ -152,12 +160,15 @@ class Chains(ByShares):
         return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.emission) else ""
 
     def draw(self, fitted, data, seed):
-        ids = self.groups(fitted, data)
-        X = np.empty(np.shape(data.X))
-        for number, name in enumerate(dict.fromkeys(np.asarray(ids).tolist())):
-            rows = np.flatnonzero(np.asarray(ids) == name)
+        codes = self.groups(fitted, data)
+        X = np.empty((len(data), fitted.n_features_in_))
+        for number in range(codes.max() + 1):
+            rows = np.flatnonzero(codes == number)
             X[rows] = seeded(fitted, (seed + number) % 2**31).sample(len(rows))[0]
-        return replace(data, X=with_gaps(X, data.X))
+        X = with_gaps(X, self.table(fitted, data))
+        if isinstance(fitted.sequence, int | np.integer):  # the column is looked for even where ids are passed
+            X = np.insert(X, fitted.sequence % (X.shape[1] + 1), codes, axis=1)
+        return replace(data, X=X, params={"sequence_id": codes, **data.params})
 
 
 class Experts(ByShares):

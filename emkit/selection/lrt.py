@@ -17,12 +17,12 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._validation import check_integer
-from .checks import check_criterion, check_fold_sizes, check_metadata, check_searchable
+from .checks import check_by_row, check_criterion, check_fit_options, check_fold_sizes, check_searchable, read
 from .criteria import log_likelihood_of
 from .data import Data
 from .kinds import kind_of
 from .path import Fit, finish, follow, quiet
-from .steps import last_step
+from .steps import last_params, last_step
 
 LARGEST_SEED = np.iinfo(np.int32).max
 
@@ -80,7 +80,7 @@ def bootstrap_lrt(
     random_state : int, RandomState instance or None, default=None
         Of draws and starts; None takes that of the estimator.
     **metadata
-        For `fit`, as `sequence_id`. Weights of rows are refused: how draws are to be weighted is not known.
+        For `fit`, as `sequence_id`. Weights and labels of rows are refused: what draws should have is not known.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def bootstrap_lrt(
     Raises
     ------
     ValueError
-        If an argument is out of range, or a fit to X fails or degenerates.
+        If an argument is out of range, or a fit to X, or to each of the draws, fails or degenerates.
 
     References
     ----------
@@ -108,12 +108,12 @@ def bootstrap_lrt(
     check_searchable(estimator)
     check_criterion("bootstrap_lrt", [estimator])
     size = check_integer("n_components", n_components, 1)
+    check_fit_options(last_step(estimator), size)
     check_integer("n_bootstrap", n_bootstrap, 1)
     params = {name: value for name, value in metadata.items() if value is not None}
-    refuse_weights(params)
-    data = Data(X, y, params)
-    data = kind_of(estimator).tidy(data) if estimator is last_step(estimator) else data
-    check_metadata(estimator, data)
+    refuse_what_is_not_drawn(params)
+    data = read(estimator, X, y, params)
+    check_by_row(Data(X, y, last_params(estimator, data.params)))
     check_fold_sizes([size + 1], data, None, [])
     random = check_random_state(last_step(estimator).random_state if random_state is None else random_state)
     seeds = random.randint(LARGEST_SEED, size=2)
@@ -125,9 +125,11 @@ def bootstrap_lrt(
     return compare(last_step(estimator), fits[0], fits[1], path.train, n_bootstrap, n_jobs, random)
 
 
-def refuse_weights(params: dict[str, Any]) -> None:
-    if any(name.split("__")[-1] == "sample_weight" for name in params):
-        raise ValueError("sample_weight must be None for the bootstrap test; repeat rows instead")
+def refuse_what_is_not_drawn(params: dict[str, Any]) -> None:
+    """ValueError for metadata of rows that a draw would have to have too."""
+    for name, instead in (("sample_weight", "repeat rows instead"), ("labels", "draws have none")):
+        if any(given.split("__")[-1] == name for given in params):
+            raise ValueError(f"{name} must be None for the bootstrap test; {instead}")
 
 
 def compare(
@@ -139,6 +141,11 @@ def compare(
     drawn = Parallel(n_jobs=n_jobs)(delayed(_redraw)(own, null, other.size, data, *each) for each in seeds)
     statistics = np.array(drawn)
     known = statistics[~np.isnan(statistics)]
+    if not len(known):
+        raise ValueError(
+            f"n_components={null.size} cannot be tested: of the n_bootstrap={n_bootstrap} draws from its fit, there is "
+            f"none to which both it and n_components={other.size} could be fitted without a degenerate component"
+        )
     p_value = (1 + int((known >= statistic).sum())) / (1 + len(known))
     return BootstrapLRT(float(statistic), p_value, statistics)
 

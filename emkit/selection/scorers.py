@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 
 from .._validation import check_sample_weight, is_missing
@@ -67,7 +68,7 @@ def log_likelihood_scorer(estimator: Any, X: Any, y: Any = None, *, sample_weigh
     takes_y = "y" in inspect.signature(estimator.score_samples).parameters
     scores = np.asarray(estimator.score_samples(X, y) if takes_y else estimator.score_samples(X), dtype=np.float64)
     weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-    return float(np.average(scores, weights=weight))
+    return float(np.average(scores, weights=None if weight is None else weight / weight.max()))
 
 
 def hidden_cells_scorer(fraction: float = 0.1, random_state: Any = 0) -> HiddenCellsScorer:
@@ -156,6 +157,10 @@ class HiddenCellsScorer:
 
 def _columns(X: Any) -> list[np.ndarray]:
     """The columns, of numbers as floats and others as objects."""
+    if issparse(X):
+        raise ValueError(f"X is sparse ({type(X).__name__}), but a table with cells to hide is needed; see X.toarray()")
+    if hasattr(X, "iloc"):
+        return [_as_numbers(X.iloc[:, j].to_numpy(dtype=object)) for j in range(X.shape[1])]
     if hasattr(X, "columns"):
         return [_as_numbers(np.asarray(X[name].to_numpy(), dtype=object)) for name in X.columns]
     table = np.asarray(X)
@@ -182,7 +187,7 @@ def _missing(column: np.ndarray) -> np.ndarray:
 def _with_hidden(X: Any, hidden: np.ndarray) -> Any:
     """The table without the hidden cells, of the same kind."""
     if hasattr(X, "iloc"):
-        return X.assign(**{name: X[name].mask(hidden[:, j]) for j, name in enumerate(X.columns)})
+        return X.mask(hidden)
     if hasattr(X, "with_columns"):
         import polars as pl
 
@@ -200,8 +205,10 @@ def _score(truth: np.ndarray, guess: np.ndarray, known: np.ndarray, cells: np.nd
     """Of one column; see `hidden_cells_scorer`."""
     if truth.dtype == object:
         return -float(np.mean([str(a) != str(b) for a, b in zip(truth[cells], guess[cells], strict=True)]))
+    unit = float(np.abs(truth[known]).max()) or 1.0  # so that no square overflows or vanishes
+    truth, guess = truth / unit, guess.astype(np.float64) / unit
     deviation = float(truth[known].std())
-    error = np.sqrt(np.mean((guess[cells].astype(np.float64) - truth[cells]) ** 2))
+    error = np.sqrt(np.mean((guess[cells] - truth[cells]) ** 2))
     return -float(error / deviation) if deviation > 0 else -float(error > 0)
 
 

@@ -18,8 +18,7 @@ from .._warnings import callers_level
 from . import checks
 from .choice import choose
 from .data import Data
-from .kinds import kind_of
-from .lrt import LARGEST_SEED, refuse_weights
+from .lrt import LARGEST_SEED, refuse_what_is_not_drawn
 from .path import quiet
 from .steps import assemble, last_step
 from .table import COLUMNS, as_results
@@ -198,19 +197,12 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         return self
 
     def _read(self, X, y, fit_params):
-        if callable(X):
-            raise ValueError("X is a function, but a search needs an array or a frame: it looks at its rows")
         params = {name: value for name, value in fit_params.items() if value is not None}
         if self.criterion == "bootstrap_lrt":
-            refuse_weights(params)
+            refuse_what_is_not_drawn(params)
         if get_config()["enable_metadata_routing"]:
             process_routing(self, "fit", **params)
-        data = Data(X, y, params)
-        if self.estimator is last_step(self.estimator):
-            data = kind_of(self.estimator).tidy(data)
-        if not get_config()["enable_metadata_routing"]:
-            checks.check_metadata(self.estimator, data)
-        return data
+        return checks.read(self.estimator, X, y, params)
 
     def _publish(self, candidates, chosen, ranks, estimator):
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -227,7 +219,8 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_", "classes_"):
             if hasattr(self.best_estimator_, name):
                 setattr(self, name, getattr(self.best_estimator_, name))
-        if not best.fit.estimator.converged_:
+        fitted = best.fit.estimator
+        if not fitted.converged_ and fitted.max_iter > 0 and fitted.tol > 0:
             warnings.warn(
                 f"The chosen fit, of {self.best_params_}, did not converge; increase max_iter or tol",
                 ConvergenceWarning,

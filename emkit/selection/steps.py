@@ -22,11 +22,11 @@ def prepare(estimator: Any, train: Data, test: Data | None) -> tuple[list[Any], 
         before = clone(before)
         params = _params_of(before, "fit_transform", train.params)
         X = before.fit_transform(train.X, train.y, **params)
-        moved = None if test is None else Data(before.transform(test.X), test.y, _inner(estimator, test.params))
-        train, test = Data(X, train.y, _inner(estimator, train.params)), moved
+        moved = None if test is None else Data(before.transform(test.X), test.y, inner_params(estimator, test.params))
+        train, test = Data(X, train.y, inner_params(estimator, train.params)), moved
     else:
-        train = Data(train.X, train.y, _inner(estimator, train.params))
-        test = None if test is None else Data(test.X, test.y, _inner(estimator, test.params))
+        train = Data(train.X, train.y, inner_params(estimator, train.params))
+        test = None if test is None else Data(test.X, test.y, inner_params(estimator, test.params))
     fronts, train, test = prepare(estimator.steps[-1][1], train, test)
     return [before, *fronts], train, test
 
@@ -55,7 +55,7 @@ def _params_of(before: Any, method: str, params: dict[str, Any]) -> dict[str, An
     return {name: value for name, value in params.items() if name.partition("__")[0] in names and "__" in name}
 
 
-def _inner(pipeline: Pipeline, params: dict[str, Any]) -> dict[str, Any]:
+def inner_params(pipeline: Pipeline, params: dict[str, Any]) -> dict[str, Any]:
     """The metadata of the last step, without its prefix."""
     if get_config()["enable_metadata_routing"]:
         wanted = get_routing_for_object(pipeline.steps[-1][1]).consumes("fit", params.keys())
@@ -71,7 +71,11 @@ def _inner(pipeline: Pipeline, params: dict[str, Any]) -> dict[str, Any]:
 
 def last_params(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
     """The metadata that the last step takes, by its own names."""
-    return last_params(estimator.steps[-1][1], _inner(estimator, params)) if isinstance(estimator, Pipeline) else params
+    return (
+        last_params(estimator.steps[-1][1], inner_params(estimator, params))
+        if isinstance(estimator, Pipeline)
+        else params
+    )
 
 
-__all__ = ["assemble", "last_params", "last_step", "prepare"]
+__all__ = ["assemble", "inner_params", "last_params", "last_step", "prepare"]
