@@ -91,7 +91,7 @@ def permuted(named: dict[str, Any], order: np.ndarray, shared: frozenset[str] = 
 
 def _again(estimator: Any, bootstrap: Bootstrap) -> Any:
     """A copy that a fit continues, silent and without callbacks."""
-    again = clone(estimator).set_params(**bootstrap.settings, warm_start=True, verbose=0, n_jobs=None)
+    again = clone(estimator).set_params(**bootstrap.settings, warm_start=True, verbose=0, n_jobs=None, checkpoint=None)
     again.__dict__.pop("_skl_callbacks", None)
     again._adopt(estimator)
     return again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from ._validation import check_choice, check_integer, check_n_init, check_number
 from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
-from .restarts import Plan, Problem, Search, Settings, Watch, both, plan_of, run_one, search
+from .restarts import Plan, Problem, Search, Settings, Watch, both, no_memory, plan_of, run_one, search
 
 ACCELERATE = ("auto", "squarem", "anderson", False)
 
@@ -42,12 +43,19 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         if self.n_jobs is not None and (check_integer("n_jobs", self.n_jobs, -sys.maxsize) == 0):
             raise ValueError("n_jobs must be None, a positive number of jobs, or negative (-1: all processors), got 0")
 
+    def _check_checkpoint(self) -> None:
+        if not isinstance(self.checkpoint, str | os.PathLike | None):
+            raise ValueError(f"checkpoint must be None, a file or a directory, but got {self.checkpoint!r}")
+
     def _check_n_components(self) -> None:
         check_integer("n_components", self.n_components, 1)
 
     def _random_generator(self) -> np.random.Generator:
         """From `random_state`: the same generator for the same integer, and one draw from a RandomState."""
         return np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=4))
+
+    def _fit_attributes(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _fitted_names(self)}
 
     def _blank_copy(self) -> Any:
         """A shallow copy without fitted attributes, to be fitted in the place of this one."""
@@ -60,7 +68,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         """Take over the fitted attributes of a copy, all at once."""
         before = set(_fitted_names(self))
         own = {name: value for name, value in vars(self).items() if name not in before}
-        self.__dict__ = {**own, **{name: getattr(fitted, name) for name in _fitted_names(fitted)}}
+        self.__dict__ = {**own, **fitted._fit_attributes()}
 
     def _fit_copy(self, fit: Callable[..., None], X: Any, **metadata: Any) -> Any:
         """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
@@ -102,7 +110,10 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         """
         report = Report(owner, publish)
         watch = report.watch if also_watch is None else both(report.watch, also_watch)
-        settings = Settings(float(self.tol), self.max_iter, self._accelerator(problem.model), watch, self.n_jobs)
+        memory = self._checkpoint.next_run if hasattr(self, "_checkpoint") else no_memory
+        settings = Settings(
+            float(self.tol), self.max_iter, self._accelerator(problem.model), watch, self.n_jobs, memory
+        )
         with one_blas_thread():
             if start is not None:
                 found = run_one(problem, start, settings, rng, earlier)
@@ -133,13 +144,6 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _warn_of_trouble(self, search: Search[Any, Any]) -> None:
         best = search.best
-        if not best.result.converged and self.max_iter > 0 and self.tol > 0:
-            warnings.warn(
-                "Best performing initialization did not converge. Try different init parameters, or increase "
-                "max_iter, tol, or check for degenerate data.",
-                ConvergenceWarning,
-                stacklevel=callers_level(),
-            )
         notes = [f"{flaw}; seeded anew" for flaw in best.repaired]
         notes += [best.result.flaw] if best.result.flaw else []
         notes += [
@@ -147,6 +151,17 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
             for run in search.runs
             if run.result.flaw and run is not best and self.n_init != "auto"
         ]
+        self._warn_of_end(notes)
+
+    def _warn_of_end(self, notes: list[str]) -> None:
+        """Warn of what the user should know of a fit, `notes` among it."""
+        if not self.converged_ and self.max_iter > 0 and self.tol > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, or increase "
+                "max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=callers_level(),
+            )
         if notes:
             warnings.warn("\n".join(notes), DegenerateSolutionWarning, stacklevel=callers_level())
 

@@ -151,6 +151,36 @@ class Point(NamedTuple, Generic[Params, S]):
     objective: float
 
 
+@dataclass
+class Progress(Generic[Params, S]):
+    """All that a run of EM has reached, so that another may go on from there to the same bits."""
+
+    point: Point[Params, S]
+    rule: RemainingGain
+    accelerator: Accelerator
+    history: list[Step]
+    n_iter: int = 0
+    n_e_steps: int = 1
+    stopped: bool = False
+
+
+class Memory(Protocol):
+    """Where the progress of a run is kept: see :mod:`emkit.checkpoint`."""
+
+    def load(self) -> Progress[Any, Any] | None: ...
+    def save(self, progress: Progress[Any, Any]) -> None: ...
+
+
+class NoMemory:
+    """Nothing is kept."""
+
+    def load(self) -> None:
+        return None
+
+    def save(self, progress: Progress[Any, Any]) -> None:
+        pass
+
+
 def run_em(
     model: EMModel[Params, S],
     params: Params,
@@ -163,6 +193,7 @@ def run_em(
     watch: Callable[[Step, Params], bool] | None = None,
     phase: str = "em",
     earlier: Earlier | None = None,
+    memory: Memory | None = None,
 ) -> EMResult[Params, S]:
     """Run EM from `params` until no more than `tol` can be gained, or for `max_iter` M-steps.
 
@@ -189,6 +220,8 @@ def run_em(
         Name of plain steps in the history.
     earlier : Earlier or None, default=None
         The run that is continued; if it ended at the objective of `params`, its last gains count for the stop.
+    memory : Memory or None, default=None
+        Keeps what the run has reached after each pass; a run that it knows goes on from there, not from `params`.
 
     Returns
     -------
@@ -200,45 +233,58 @@ def run_em(
         If the model is monotone and a plain EM step lowers the objective by more than rounding.
     """
     accelerator = accelerator or NoAcceleration()
-    executor = executor or Serial()
-    began = time.perf_counter()
+    executor, memory = executor or Serial(), memory or NoMemory()
 
     def evaluate(params: Params) -> Point[Params, S]:
         stats = executor.sum(partial(model.e_step, params), chunks)
         return Point(params, stats, stats.objective + model.log_prior(params))
 
-    point = evaluate(params)
-    continues = earlier is not None and math.isclose(earlier.objective, point.objective, rel_tol=1e-12)
-    rule = RemainingGain(tol * point.stats.weight, earlier.gains if earlier and continues else ())
-    history = [Step(0, point.objective, np.nan, time.perf_counter() - began, "start")]
-    n_iter, n_e_steps = 0, 1
-    stopped = watch(history[0], params) if watch else False
+    began = time.perf_counter()
+    run = memory.load()
+    if run is None:
+        run = _begun(evaluate(params), tol, accelerator, earlier, time.perf_counter() - began)
+        run.stopped = watch(run.history[0], params) if watch else False
+        memory.save(run)
+    began -= run.history[-1].seconds
 
-    while n_iter < max_iter and not (rule.converged or stopped):
+    while run.n_iter < max_iter and not (run.rule.converged or run.stopped):
+        point, accelerator = run.point, run.accelerator
         target = model.m_step(point.stats, point.params)
-        n_iter += 1
+        run.n_iter += 1
         proposal = accelerator.propose(point.params, target)
         following, kind = None, phase
-        if proposal is not None and not rule.wants_plain_steps:
+        if proposal is not None and not run.rule.wants_plain_steps:
             with suppress(UnusableStartError):
                 following, kind = evaluate(proposal), accelerator.name
-            n_e_steps += 1
+            run.n_e_steps += 1
             if following is None or not following.objective >= point.objective:  # a NaN is refused too
                 accelerator.reject()
                 following, kind = None, phase
         if following is None:
             following, n_tried = _plain_step(model, point, target, evaluate)
-            n_e_steps += n_tried
+            run.n_e_steps += n_tried
             _warn_of_fall(model, point, following)
         gain = following.objective - point.objective
-        rule.record(gain, plain=kind == phase)
-        history.append(Step(n_iter, following.objective, gain, time.perf_counter() - began, kind))
-        point = following
-        stopped = watch(history[-1], point.params) if watch else False
+        run.rule.record(gain, plain=kind == phase)
+        run.history.append(Step(run.n_iter, following.objective, gain, time.perf_counter() - began, kind))
+        run.point = following
+        run.stopped = watch(run.history[-1], following.params) if watch else False
+        memory.save(run)
 
-    return EMResult(
-        point.params, point.stats, point.objective, n_iter, n_e_steps, rule.converged, tuple(history), rule.gains
-    )
+    return _ended(run)
+
+
+def _begun(
+    point: Point[Params, S], tol: float, accelerator: Accelerator, earlier: Earlier | None, seconds: float
+) -> Progress[Params, S]:
+    """A run after its first E-step."""
+    continues = earlier is not None and math.isclose(earlier.objective, point.objective, rel_tol=1e-12)
+    rule = RemainingGain(tol * point.stats.weight, earlier.gains if earlier and continues else ())
+    return Progress(point, rule, accelerator, [Step(0, point.objective, np.nan, seconds, "start")])
+
+
+def _ended(run: Progress[Params, S]) -> EMResult[Params, S]:
+    return EMResult(*run.point, run.n_iter, run.n_e_steps, run.rule.converged, tuple(run.history), run.rule.gains)
 
 
 def _plain_step(

@@ -22,7 +22,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .acceleration import Accelerator
-from .engine import Earlier, EMModel, EMResult, Stats, Step, UnusableStartError, best_of, run_em
+from .engine import Earlier, EMModel, EMResult, Memory, Stats, Step, UnusableStartError, best_of, run_em
 from .executors import Executor, Serial, Threads
 
 Params = TypeVar("Params")
@@ -68,6 +68,11 @@ class Problem(Protocol[Params, S]):
 
 
 Watch = Callable[[int], Callable[[Step, Any], bool] | None]  # of a start's number: what the engine calls
+Memories = Callable[[int], Memory | None]  # of a start's number: where its next run is kept
+
+
+def no_memory(number: int) -> None:
+    return None
 
 
 def both(one: Watch, other: Watch) -> Watch:
@@ -89,6 +94,7 @@ class Settings:
     accelerator: Callable[[], Accelerator | None]
     watch: Watch
     n_jobs: int | None = None
+    memory: Memories = no_memory
 
 
 class Run(NamedTuple, Generic[Params, S]):
@@ -157,7 +163,8 @@ def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.
     n_starts = plan.heats[0].n_starts
     rngs = rng.spawn(n_starts)
     _ = problem.sample  # made before threads ask for it
-    parallel = Parallel(n_jobs=settings.n_jobs, prefer="threads")
+    place = {"prefer": "threads"} if settings.memory is no_memory else {"require": "sharedmem"}
+    parallel = Parallel(n_jobs=settings.n_jobs, **place)
     draws = parallel(delayed(_try)(_draw, problem, number, rngs[number]) for number in range(n_starts))
     field: list[Any] = [_Start(number, params) for number, params in _distinct(problem, _usable(draws))]
     runs: dict[int, Run[Params, S]] = {}
@@ -231,6 +238,7 @@ def _scout(
         accelerator=settings.accelerator() if heat.accelerate else None,
         watch=settings.watch(entry.number),
         earlier=Earlier(before.objective, before.gains) if before else None,
+        memory=settings.memory(entry.number),
     )
     if problem.sample is not problem.source:  # these steps are not on the data
         steps = tuple(step._replace(phase="sample") for step in result.history)
@@ -340,6 +348,7 @@ def climb(
             executor=executor,
             watch=settings.watch(number),
             earlier=earlier,
+            memory=settings.memory(number),
         )
         return replace(result, flaw=problem.flaw(result))
 

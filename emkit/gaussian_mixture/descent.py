@@ -117,7 +117,7 @@ def descend(
     rngs = rng.spawn(n_descents)
     with executor_for(settings.n_jobs) as executor:
         trails = [
-            _descent(problem, number, _Climber(settings, accelerator_of, executor, settings.watch(number)), rng)
+            _descent(problem, number, _Climber(settings, accelerator_of, executor, number, settings.watch(number)), rng)
             for number, rng in enumerate(rngs)
         ]
         best = min(range(n_descents), key=lambda number: trails[number].best.rank)
@@ -133,6 +133,7 @@ class _Climber:
     settings: Settings
     accelerator_of: AcceleratorOf
     executor: Executor
+    number: int
     watch: Callable[[Step, Any], bool] | None
 
     def sizes(self, model: MixtureModel, params: MixtureParams, chunks: Iterable[Any]) -> list[Size]:
@@ -153,6 +154,7 @@ class _Climber:
             accelerator=self.accelerator_of(model)(),
             executor=self.executor,
             watch=self.watch,
+            memory=self.settings.memory(self.number),
         )
         stats = result.stats
         flaw = model.family.flaw(result.params.components, stats.counts, stats.weight, model.fixed)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._compat import with_callbacks
 from .._validation import as_source, check_choice, check_integer_or_auto
+from ..checkpoint import checkpointed
 from ..mixture.base import MixtureEstimator
 from . import conditioning, errors
 from .fitting import fit_batch, fit_online, fitted_model
@@ -92,6 +93,9 @@ class EMGaussianMixture(MixtureEstimator):
         Continue from the parameters of the previous fit, and with its number of components.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+    checkpoint : path or None, default=None
+        File that `fit` writes after each pass, and from which the same fit goes on if it was killed; or a directory,
+        in which each fit has a file of its own. See :mod:`emkit.checkpoint`.
 
     Attributes
     ----------
@@ -204,6 +208,7 @@ class EMGaussianMixture(MixtureEstimator):
         n_jobs=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -225,6 +230,7 @@ class EMGaussianMixture(MixtureEstimator):
         self.n_jobs = n_jobs
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, labels=None):
@@ -259,7 +265,7 @@ class EMGaussianMixture(MixtureEstimator):
         DegenerateSolutionWarning
             If a component collapsed onto a few rows, or is wider than its rows because of `reg_covar`.
         """
-        return self._fit_copy(fit_batch, X, sample_weight=sample_weight, labels=labels)
+        return self._fit_copy(checkpointed(fit_batch), X, sample_weight=sample_weight, labels=labels)
 
     @available_if(_takes_batches)
     @with_callbacks

@@ -14,6 +14,7 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from ..checkpoint import checkpointed
 from ..families.table import COUNTED, takes_only
 from . import decoding, errors
 from .fitting import by_chunk, chunk_rows, fit, fitted_model
@@ -96,6 +97,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         Continue from the parameters of the previous fit.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+    checkpoint : path or None, default=None
+        File that `fit` writes after each pass, and from which the same fit goes on if it was killed; or a directory,
+        in which each fit has a file of its own. See :mod:`emkit.checkpoint`.
 
     Attributes
     ----------
@@ -210,6 +214,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         n_jobs=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.n_components = n_components
         self.emission = emission
@@ -242,6 +247,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         self.n_jobs = n_jobs
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X, y=None, *, sequence_id=None, sample_weight=None, labels=None, lengths=None):
@@ -281,7 +287,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """
         check_ignored(y, X)
         return self._fit_copy(
-            fit, X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths
+            checkpointed(fit), X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths
         )
 
     def fit_transform(self, X, y=None, *, sequence_id=None, sample_weight=None, labels=None, lengths=None):

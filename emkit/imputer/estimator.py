@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_n_init, check_sample_weight
+from ..checkpoint import checkpointed
 from .fitting import STATISTICS, fit_batch, fit_online, read_all_bounds
 from .imputing import all_columns, by_cell, category_proba, completed, within_bounds
 from .models import log_units
@@ -78,6 +79,9 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         Threads: over starts, chunks of rows, and imputations. Results do not depend on it.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+    checkpoint : path or None, default=None
+        File that `fit` writes after each pass, and from which the same fit goes on if it was killed; or a directory,
+        in which each fit has a file of its own. See :mod:`emkit.checkpoint`.
 
     Attributes
     ----------
@@ -173,6 +177,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         random_state=None,
         n_jobs=None,
         verbose=0,
+        checkpoint=None,
     ):
         self.model = model
         self.n_components = n_components
@@ -192,6 +197,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None):
@@ -223,7 +229,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         RuntimeWarning
             If `ridge` had to be raised.
         """
-        return self._fit_copy(fit_batch, X, sample_weight=sample_weight)
+        return self._fit_copy(checkpointed(fit_batch), X, sample_weight=sample_weight)
 
     @with_callbacks
     def partial_fit(self, X, y=None, *, sample_weight=None):

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._compat import with_callbacks
 from .._validation import check_choice
+from ..checkpoint import checkpointed
 from ..chunks import joined
 from ..families.table import COUNTED, takes_only
 from . import errors
@@ -71,6 +72,9 @@ class EMMixture(MixtureEstimator):
         Continue from the parameters of the previous fit.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+    checkpoint : path or None, default=None
+        File that `fit` writes after each pass, and from which the same fit goes on if it was killed; or a directory,
+        in which each fit has a file of its own. See :mod:`emkit.checkpoint`.
 
     Attributes
     ----------
@@ -160,6 +164,7 @@ class EMMixture(MixtureEstimator):
         n_jobs=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.n_components = n_components
         self.family = family
@@ -179,6 +184,7 @@ class EMMixture(MixtureEstimator):
         self.n_jobs = n_jobs
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, labels=None):
@@ -212,7 +218,7 @@ class EMMixture(MixtureEstimator):
         DegenerateSolutionWarning
             If a component has collapsed onto a few rows or has lost all.
         """
-        return self._fit_copy(fit, X, sample_weight=sample_weight, labels=labels)
+        return self._fit_copy(checkpointed(fit), X, sample_weight=sample_weight, labels=labels)
 
     def standard_errors(
         self, X, y=None, *, sample_weight=None, labels=None, method="information", n_bootstrap=100, n_jobs=None

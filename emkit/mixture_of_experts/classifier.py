@@ -66,6 +66,9 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         Continue from the parameters of the previous fit.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+    checkpoint : path or None, default=None
+        File that `fit` writes after each pass, and from which the same fit goes on if it was killed; or a directory,
+        in which each fit has a file of its own. See :mod:`emkit.checkpoint`.
 
     Attributes
     ----------
@@ -156,6 +159,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         n_jobs=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.n_components = n_components
         self.expert = expert
@@ -176,6 +180,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         self.n_jobs = n_jobs
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     def predict_proba(self, X, *, block_id=None):
         """Probability of each class.

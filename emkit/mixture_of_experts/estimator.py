@@ -12,6 +12,7 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from ..checkpoint import checkpointed
 from . import errors, prediction, responses
 from .cases import Cases, split
 from .fitting import fit_batch
@@ -62,7 +63,13 @@ class MixtureOfExperts(EMEstimator):
             message names it.
         """
         return self._fit_copy(
-            fit_batch, X, y=y, sample_weight=sample_weight, block_id=block_id, offset=offset, exposure=exposure
+            checkpointed(fit_batch),
+            X,
+            y=y,
+            sample_weight=sample_weight,
+            block_id=block_id,
+            offset=offset,
+            exposure=exposure,
         )
 
     def predict_expert_proba(self, X, y=None, *, block_id=None, offset=None, exposure=None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from itertools import pairwise, product
 from typing import Any
@@ -34,6 +35,7 @@ def check_search(search: Any) -> tuple[list[int], list[dict[str, Any]]]:
     for estimator in estimators:
         check_searchable(estimator)
         check_fit_options(last_step(estimator), sizes[0])
+        check_room(last_step(estimator).checkpoint)
     check_criterion(search.criterion, estimators)
     check_options(search)
     return sizes, combinations
@@ -62,6 +64,12 @@ def check_fit_options(last: Any, size: int) -> None:
             "init_params must name a method, since each number of components and each fold has starts of its own, but "
             f"got {last.init_params!r}"
         )
+
+
+def check_room(checkpoint: Any) -> None:
+    """ValueError for a file, which has room for one fit."""
+    if checkpoint is not None and not os.path.isdir(checkpoint):
+        raise ValueError(f"checkpoint must be None or a directory in a search, but got {str(checkpoint)!r}")
 
 
 def check_sizes(value: Any) -> list[int]:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_integer, check_sample_weight
+from ..checkpoint import checkpointed
 from .completion import complete, log_likelihood, perplexity_of, shares_of
 from .entropy import token_entropy
 from .fitting import fit_batch, fit_online, fitted_topics
@@ -100,6 +101,9 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Continue from the topics of the previous fit.
     verbose : int, default=0
         1 logs the end of each start, 2 also each iteration, at level INFO to the logger ``emkit``.
+    checkpoint : path or None, default=None
+        File that `fit` writes after each pass, and from which the same fit goes on if it was killed; or a directory,
+        in which each fit has a file of its own. See :mod:`emkit.checkpoint`.
 
     Attributes
     ----------
@@ -195,6 +199,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         n_jobs=None,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     ):
         self.n_components = n_components
         self.method = method
@@ -222,6 +227,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         self.n_jobs = n_jobs
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
 
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None):
@@ -252,7 +258,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         ConvergenceWarning
             If `max_iter` was reached.
         """
-        return self._fit_copy(fit_batch, X, sample_weight=sample_weight)
+        return self._fit_copy(checkpointed(fit_batch), X, sample_weight=sample_weight)
 
     @with_callbacks
     def partial_fit(self, X, y=None, *, sample_weight=None):

@@ -79,6 +79,10 @@ def check_params(estimator: EMTopicModel) -> None:
     check_choice("learn_priors", estimator.learn_priors, LEARN)
     check_choice("background", estimator.background, (True, False))
     check_choice("early_stopping", estimator.early_stopping, (True, False))
+    if estimator.early_stopping and estimator.checkpoint is not None:
+        raise ValueError(
+            "checkpoint must be None with early_stopping=True, whose memory of the best is not in the file"
+        )
     check_choice("dtype", estimator.dtype, ("auto", "float32", "float64"))
     check_integer("max_doc_update_iter", estimator.max_doc_update_iter, 1)
     check_number("mean_change_tol", estimator.mean_change_tol, 0)
