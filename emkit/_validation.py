@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
+from .blocks import Blocks, blocks_of, iterate
 from .chunks import CHUNK_ROWS, ArraySource, BlockSource, Source
 
 FLOATS = (np.float64, np.float32)
@@ -130,15 +131,16 @@ def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int
 def as_source(
     estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
 ) -> tuple[Source, np.ndarray | None]:
-    """Chunks of an array, frame, memory map or function that yields blocks of rows; see :mod:`emkit.chunks`.
+    """Chunks of an array, frame, memory map or blocks of rows (see :mod:`emkit.blocks`); see :mod:`emkit.chunks`.
 
     Rows of weight zero are left out: they are repeated no times. The second result are the indices of the
     rows that were kept, or None for all.
     """
-    if callable(X):
+    blocks = blocks_of(X)
+    if blocks is not None:
         if labels is not None:
-            raise ValueError("labels must be None where X is a function that returns blocks of rows")
-        return _block_source(estimator, X, sample_weight, reset=reset), None
+            raise ValueError("labels must be None where X is read block by block")
+        return _block_source(estimator, blocks, sample_weight, reset=reset), None
     in_pieces = isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in FLOATS and labels is None
     if in_pieces:  # converted piece by piece
         return _block_source(estimator, partial(_pieces, X), sample_weight, reset=reset), None
@@ -190,8 +192,8 @@ def is_missing(value: Any) -> bool:
         return True
 
 
-def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: bool) -> BlockSource:
-    first = next((block for block in iterate_blocks(blocks) if len(block)), None)
+def _block_source(estimator: Any, blocks: Blocks, sample_weight: Any, *, reset: bool) -> BlockSource:
+    first = next((block for block in iterate(blocks) if len(block)), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
     head = _read(estimator, first, reset=reset, min_rows=1)
@@ -200,19 +202,11 @@ def _block_source(estimator: Any, blocks: Any, sample_weight: Any, *, reset: boo
         return _read(estimator, block, reset=False, min_rows=0).astype(head.dtype, copy=False)
 
     weight = check_sample_weight(sample_weight, None, head.dtype)
-    return BlockSource(lambda: iterate_blocks(blocks), read, weight, head.dtype, head.shape[1])
+    return BlockSource(lambda: iterate(blocks), read, weight, head.dtype, head.shape[1])
 
 
 def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
     return (X[start : start + CHUNK_ROWS] for start in range(0, len(X), CHUNK_ROWS))
-
-
-def iterate_blocks(blocks: Any) -> Iterator[Any]:
-    """What a call of the user's function yields."""
-    try:
-        return iter(blocks())
-    except TypeError as error:
-        raise ValueError("X is a function, so each call must return an iterable of blocks of rows") from error
 
 
 def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 
-from ._validation import iterate_blocks
+from .blocks import blocks_of, iterate
 from .engine import Progress
 
 MAGIC = "emkit-checkpoint-1"
@@ -85,10 +85,11 @@ def _digest(what: str, value: Any) -> str:
 
 
 def _digest_of_data(X: Any, metadata: dict[str, Any]) -> str:
-    if not callable(X):
+    blocks = blocks_of(X, pairs=True)
+    if blocks is None:
         return _digest("X or what is passed with it", (X, metadata))
     digest = sha256()
-    for block in iterate_blocks(X):
+    for block in iterate(blocks):
         digest.update(_digest("a block of X", block).encode())
     return f"{digest.hexdigest()}{_digest('what is passed with X', metadata)}"
 

@@ -322,7 +322,7 @@ class TestKindsOfLabels:
             assert mixture.means_ is before
 
     def test_blocks_take_none(self):
-        with pytest.raises(ValueError, match="labels must be None where X is a function"):
+        with pytest.raises(ValueError, match="labels must be None where X is read block by block"):
             EMGaussianMixture(3).fit(lambda: [X], labels=SPECIES)
 
     def test_partial_fit_takes_none(self):

@@ -21,6 +21,7 @@ from .._validation import (
     check_start,
 )
 from .._warnings import DegenerateSolutionWarning, callers_level
+from ..blocks import blocks_of
 from ..seeding import draw_units
 from . import responses
 from .cases import Cases, CasesInMemory, Scaling, Scalings, joined
@@ -67,7 +68,9 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
     """Fit `estimator`, a blank copy of `owner`."""
     check_params(estimator)
     rng = estimator._random_generator()
-    data = (streamed if callable(X) else in_memory)(estimator, X, y, Extras(**extras))
+    blocks = blocks_of(X, pairs=True)
+    rest = (y, Extras(**extras))
+    data = in_memory(estimator, X, *rest) if blocks is None else streamed(estimator, blocks, *rest)
     described = describe_cases(data.source)
     _check_size(described, estimator.n_components)
     before: State | None = getattr(owner, "_state", None) if owner.warm_start else None

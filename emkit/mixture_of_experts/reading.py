@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
-from .._validation import FLOATS, check_sample_weight, is_missing, iterate_blocks, refuse_dates, unmasked
+from .._validation import FLOATS, check_sample_weight, is_missing, refuse_dates, unmasked
 from ..chunks import Rows
 from ..description import Description, describe
 from ..families.gaussian import check_range
@@ -253,7 +253,7 @@ class Streamed:
 
 def pairs_of(blocks: Callable[[], Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
     """What a call of the user's function yields."""
-    for pair in iterate_blocks(blocks):
+    for pair in iterate(blocks):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError("X is a function, so it must yield pairs of blocks (X, y), with y=None in fit")
         yield pair[0], pair[1]

@@ -11,7 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
-from .._validation import check_sample_weight, iterate_blocks
+from .._validation import check_sample_weight
+from ..blocks import Blocks, blocks_of, iterate
 from ..chunks import BlockSource
 from .documents import Documents, as_chunks, joined, split
 
@@ -26,8 +27,9 @@ def read_corpus(estimator: Any, X: Any, sample_weight: Any, *, reset: bool, dtyp
     Documents of weight zero are left out: they are repeated no times. `dtype` is that of the loops, or "auto": that of
     floating-point counts; of integers float64 for few documents and else float32.
     """
-    if callable(X):
-        return _blocks(estimator, X, sample_weight, Dtypes.of(dtype, np.float32), reset=reset)
+    blocks = blocks_of(X)
+    if blocks is not None:
+        return _blocks(estimator, blocks, sample_weight, Dtypes.of(dtype, np.float32), reset=reset)
     is_small = _num_rows(X) < FEW
     table = read_table(estimator, X, Dtypes.of(dtype, np.float64 if is_small else np.float32), reset=reset)
     weight = check_sample_weight(sample_weight, table.shape[0], table.dtype)
@@ -40,8 +42,9 @@ def read_corpus(estimator: Any, X: Any, sample_weight: Any, *, reset: bool, dtyp
 def read_chunks(estimator: Any, X: Any, dtype: Any) -> Iterator[Documents]:
     """Chunks of documents that a fitted estimator is to look at; integers are read in the dtype of the fit."""
     dtypes = Dtypes.of(dtype, estimator.components_.dtype)
-    if callable(X):
-        yield from _blocks(estimator, X, None, dtypes, reset=False)
+    blocks = blocks_of(X)
+    if blocks is not None:
+        yield from _blocks(estimator, blocks, None, dtypes, reset=False)
     else:
         yield from split(read_table(estimator, X, dtypes, reset=False), None)
 
@@ -90,14 +93,14 @@ def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr
     return table
 
 
-def _blocks(estimator: Any, blocks: Any, sample_weight: Any, dtypes: Dtypes, *, reset: bool) -> BlockSource:
-    first = next((block for block in iterate_blocks(blocks) if not _is_empty(block)), None)
+def _blocks(estimator: Any, blocks: Blocks, sample_weight: Any, dtypes: Dtypes, *, reset: bool) -> BlockSource:
+    first = next((block for block in iterate(blocks) if not _is_empty(block)), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
     head = read_table(estimator, first, dtypes, reset=reset)
     read = partial(_read_block, estimator, Dtypes.of(head.dtype, None))
     weight = check_sample_weight(sample_weight, None, head.dtype)
-    return BlockSource(lambda: iterate_blocks(blocks), read, weight, head.dtype, head.shape[1], split)
+    return BlockSource(lambda: iterate(blocks), read, weight, head.dtype, head.shape[1], split)
 
 
 def _is_empty(block: Any) -> bool:

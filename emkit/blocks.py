@@ -1,0 +1,47 @@
+"""Data that are read block by block: which inputs these are, and how their blocks are iterated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Blocks = Callable[[], Iterable[Any]]
+
+
+def blocks_of(X: Any, *, pairs: bool = False) -> Blocks | None:
+    """A function that returns the blocks of X anew at each call; None if X is one table.
+
+    A function is taken as it is. A list or tuple of tables is one too, or of pairs (table, responses) if `pairs`.
+
+    Raises
+    ------
+    ValueError
+        For a generator or another iterator: it can be read once, and EM reads the data many times.
+    """
+    if hasattr(X, "__next__"):
+        what = "pairs (X, y)" if pairs else "blocks of rows"
+        raise ValueError(
+            f"X is an iterator ({type(X).__name__}), which can be read only once; pass a function that returns a new "
+            f"iterator over {what} at each call, or a list of them"
+        )
+    if callable(X):
+        return X  # type: ignore[no-any-return]
+    tables = (
+        [pair[0] if isinstance(pair, tuple) else None for pair in X] if pairs and isinstance(X, list | tuple) else X
+    )
+    if isinstance(tables, list | tuple) and tables and all(is_table(table) for table in tables):
+        return lambda: X
+    return None
+
+
+def is_table(value: Any) -> bool:
+    """An array, a frame or a sparse matrix of two dimensions."""
+    return len(getattr(value, "shape", ())) == 2
+
+
+def iterate(blocks: Blocks) -> Iterator[Any]:
+    """What a call of the user's function yields."""
+    try:
+        return iter(blocks())
+    except TypeError as error:
+        raise ValueError("X is a function, so each call must return an iterable of blocks of rows") from error
