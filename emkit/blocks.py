@@ -25,13 +25,14 @@ def blocks_of(X: Any, *, pairs: bool = False) -> Blocks | None:
             f"iterator over {what} at each call, or a list of them"
         )
     if callable(X):
-        return X  # type: ignore[no-any-return]
-    tables = (
-        [pair[0] if isinstance(pair, tuple) else None for pair in X] if pairs and isinstance(X, list | tuple) else X
-    )
-    if isinstance(tables, list | tuple) and tables and all(is_table(table) for table in tables):
+        return X
+    if isinstance(X, list | tuple) and len(X) > 0 and all(is_table(_inputs(block) if pairs else block) for block in X):
         return lambda: X
     return None
+
+
+def _inputs(pair: Any) -> Any:
+    return pair[0] if isinstance(pair, tuple) and len(pair) == 2 else None
 
 
 def is_table(value: Any) -> bool:

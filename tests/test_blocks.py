@@ -1,5 +1,7 @@
 """What is read block by block: a function, a list of tables; a generator is refused."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -16,7 +18,7 @@ ONCE = "X is an iterator .*, which can be read only once; pass a function that r
 
 
 def pieces(table):
-    return [table[start:stop] for start, stop in zip(ENDS[:-1], ENDS[1:], strict=True)]
+    return [table[start:stop] for start, stop in pairwise(ENDS)]
 
 
 class TestWhichAreBlocks:

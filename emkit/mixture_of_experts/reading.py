@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
 from .._validation import FLOATS, check_sample_weight, is_missing, refuse_dates, unmasked
+from ..blocks import iterate
 from ..chunks import Rows
 from ..description import Description, describe
 from ..families.gaussian import check_range
