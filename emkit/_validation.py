@@ -221,9 +221,16 @@ def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     refuse_dates(X)
     X = unmasked(X)
-    return validate_data(
-        estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
-    )
+    try:
+        return validate_data(
+            estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
+        )
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        raise ValueError(
+            f"X must be numbers ({error}); sklearn.preprocessing.OrdinalEncoder numbers categories"
+        ) from None
 
 
 def place_of_column(column: Any, names: np.ndarray | None, n_features: int) -> int:
