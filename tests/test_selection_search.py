@@ -274,7 +274,7 @@ class TestHeldOut:
         model = EMHiddenMarkov(sequence="id", n_init=1)
         found = search(model, n_components=[1, 2], criterion="heldout", cv=3).fit(frame)
         assert found.results_["failed"].tolist() == ["", ""]
-        with pytest.raises(ValueError, match="one group cannot be divided"):
+        with pytest.raises(ValueError, match="needs two or more sequences, blocks or groups, but there is one"):
             search(EMHiddenMarkov(n_init=1), n_components=[1], criterion="heldout").fit(frame[["x"]])
 
     def test_groups(self):
