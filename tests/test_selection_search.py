@@ -110,6 +110,14 @@ class TestPath:
         rises = np.diff(search(n_components=range(1, 8)).fit(load_iris().data).results_["log_likelihood"])
         assert (rises > 0).all()
 
+    @pytest.mark.parametrize("types", [["full", "diag"], ["diag", "full"]])
+    def test_one_combination_does_not_hide_what_is_best_for_another(self, types):
+        """Where it began at the partition of the first, four diagonal components on wine ended at 5509."""
+        X = StandardScaler().fit_transform(load_wine().data)
+        found = search(EMGaussianMixture(), n_components=range(1, 6), other_params={"covariance_type": types}).fit(X)
+        assert found.best_params_ == {"n_components": 4, "covariance_type": "diag"}
+        assert found.best_score_ == pytest.approx(5476.479, abs=0.01)
+
     def test_numbers_need_not_follow_each_other(self):
         found = search(n_components=[1, 4, 9]).fit(clusters(300, 9))
         assert found.best_params_ == {"n_components": 9}
