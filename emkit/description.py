@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .chunks import Rows
+from .chunks import ArraySource, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,14 @@ class Description:
 
 def describe(chunks: Iterable[Rows], n_features: int, before: Description | None = None) -> Description:
     """Describe the rows of positive weight; `before` are rows seen earlier."""
+    if not isinstance(chunks, ArraySource) or before is not None:
+        return _described(chunks, n_features, before)
+    if chunks.description is None:
+        chunks.description = _described(chunks, n_features, None)
+    return chunks.description
+
+
+def _described(chunks: Iterable[Rows], n_features: int, before: Description | None) -> Description:
     description = before or _nothing(n_features)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses a scale that is not finite
         for rows in chunks:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from .._validation import Seen
 from ..families.covariance import COVARIANCES
 from ..families.degenerate import too_few_rows
 from .criteria import log_likelihood_of
@@ -38,6 +39,10 @@ class Kind:
     def groups(self, estimator: Any, data: Data) -> Any:
         """Of the rows that may not be parted, (n,); None if each row stands by itself."""
         return None
+
+    def seen(self, estimator: Any, data: Data) -> Data:
+        """The data, checked once for all fits where that can be."""
+        return data
 
     def divisions(self, fitted: Any, data: Data) -> list[dict[str, Any]]:
         """Parameters that start a fit of one component more, for each division worth a try."""
@@ -80,7 +85,7 @@ class ByShares(Kind):
         return self.partition(fitted, data)
 
     def shares(self, fitted, data):
-        proba = fitted.predict_proba(data.X, **data.arguments_of(fitted.predict_proba))
+        proba = fitted.predict_proba(data.rows, **data.arguments_of(fitted.predict_proba))
         return as_shares(np.asarray(proba)[:, : fitted.n_components])  # a last column may be noise
 
     def table(self, fitted, data):
@@ -99,6 +104,9 @@ class Mixtures(ByShares):
     """Of any family."""
 
     has_own_rows = True
+
+    def seen(self, estimator, data):
+        return data if data.params else replace(data, seen=Seen.of(estimator, data.X))
 
     def flaw(self, fitted, data):
         return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.family) else ""
