@@ -155,10 +155,10 @@ class GaussianFamily(Family):
         self, moments: tuple[Any, ...], params: GaussianParams, fixed: frozenset[str] = frozenset()
     ) -> GaussianParams:
         """Maximum likelihood under the floor; a component without rows stays as it was."""
-        counts, _, scatter = moments
+        counts, sums, scatter = moments
         means = params.means
         if "means" not in fixed:
-            shift = _centroids(moments)
+            shift = sums / np.where(counts > 0, counts, 1)[:, None]
             means = means + shift
             scatter = self.covariance.scatter_about(scatter, counts, shift)
         if "covariances" in fixed:
@@ -169,7 +169,7 @@ class GaussianFamily(Family):
         """The same moments, taken about the means of `new_params`."""
         shift = new_params.means - params.means
         counts, sums, scatter = moments
-        centroid = _centroids(moments)
+        centroid = sums / np.where(counts > 0, counts, 1)[:, None]
         scatter = self.covariance.scatter_about(scatter, counts, centroid)
         scatter = self.covariance.scatter_about(scatter, -counts, centroid - shift)
         return Moments(counts, sums - counts[:, None] * shift, scatter)
@@ -180,8 +180,8 @@ class GaussianFamily(Family):
         Each covariance is that of its part and of d + 1 rows like the average part, so that a small part does not
         start on its way to a singular solution.
         """
-        counts, _, scatter = moments
-        shift = _centroids(moments)
+        counts, sums, scatter = moments
+        shift = sums / np.where(counts > 0, counts, 1)[:, None]
         scatter = self.covariance.scatter_about(scatter, counts, shift)
         prior_rows = 0.0 if self.covariance.shared else self.n_features + 1.0
         scatter = scatter + prior_rows * scatter.sum(axis=0) / counts.sum()
@@ -193,12 +193,9 @@ class GaussianFamily(Family):
         middle = describe([rows], self.n_features).mean
         covariances = self.covariance.from_variances(self.scale**2, self.n_components)
         params = self.params(np.tile(middle, (self.n_components, 1)), covariances)
-        moments = self.moments(params, rows, resp)
-        if rows.has_missing:
-            params = self.start_from(moments, params)  # so that what is missing is foretold from what is not
-        else:
-            params = params._replace(means=self._rounded(params.means + _centroids(moments)))
-        return self.start_from(self.moments(params, rows, resp), params)  # about the right means nothing cancels
+        for _ in range(2):  # the second time about the right means, so that nothing cancels
+            params = self.start_from(self.moments(params, rows, resp), params)
+        return params
 
     def parts(self, params: GaussianParams) -> dict[str, Any]:
         return {"means": params.means, "covariances": params.covariances}
@@ -317,12 +314,6 @@ class GaussianFamily(Family):
 
     def _dense(self, params: GaussianParams) -> np.ndarray:
         return self.covariance.dense(params.covariances, self.n_components, self.n_features)
-
-
-def _centroids(moments: tuple[Any, ...]) -> np.ndarray:
-    """From the present means to the centres of the rows, (k, d); nowhere for a component without rows."""
-    counts, sums = moments[:2]
-    return np.asarray(sums / np.where(counts > 0, counts, 1)[:, None])
 
 
 def check_range(description: Description, dtype: np.dtype) -> None:

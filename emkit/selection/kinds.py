@@ -7,7 +7,9 @@ here, and no estimator is imported, which would itself import the criteria.
 from __future__ import annotations
 
 import copy
+from collections.abc import Hashable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -88,6 +90,11 @@ class ByShares(Kind):
         proba = fitted.predict_proba(data.rows, **data.arguments_of(fitted.predict_proba))
         return as_shares(np.asarray(proba)[:, : fitted.n_components])  # a last column may be noise
 
+    def few_rows(self, fitted, data):
+        """The flaw of components with too few rows, whether a weight is meant as repetition or as a share."""
+        shares = self.shares(fitted, data)
+        return rests_on_few(fitted, np.maximum(shares[data.weight > 0].sum(axis=0), data.weight @ shares))
+
     def table(self, fitted, data):
         """The rows as numbers."""
         return numbers_of(data.X)
@@ -109,7 +116,7 @@ class Mixtures(ByShares):
         return data if data.params else replace(data, seen=Seen.of(estimator, data.X))
 
     def flaw(self, fitted, data):
-        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.family) else ""
+        return self.few_rows(fitted, data) if has_covariances(fitted.family) else ""
 
     def draw(self, fitted, data, seed):
         X, _ = seeded(fitted, seed).sample(len(data))
@@ -130,7 +137,10 @@ class GaussianMixtures(Mixtures):
     def flaw(self, fitted, data):
         if fitted.weight_concentration_prior is not None:
             return ""  # covariances have a prior too, and components without rows are meant
-        return rests_on_few(fitted, self.shares(fitted, data), data)
+        if data.seen is None:
+            return self.few_rows(fitted, data)
+        state = fitted._online.state  # of the last pass over these rows, of which each counts once
+        return rests_on_few(fitted, state.weight * state.stats.counts[: fitted.n_components])
 
 
 class Chains(ByShares):
@@ -165,7 +175,7 @@ class Chains(ByShares):
         return numbers_of(without_ids(fitted.sequence, data.X))
 
     def flaw(self, fitted, data):
-        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.emission) else ""
+        return self.few_rows(fitted, data) if has_covariances(fitted.emission) else ""
 
     def draw(self, fitted, data, seed):
         codes = self.groups(fitted, data)
@@ -261,8 +271,14 @@ KINDS: dict[str, Kind] = {
 
 def kind_of(estimator: Any) -> Kind:
     """The kind of an estimator, fitted or not."""
-    names = {*estimator.get_params(deep=False), *(name for name in KINDS if hasattr(type(estimator), name))}
-    return next((kind for name, kind in KINDS.items() if name in names), Kind())
+    made: Hashable = type(estimator)
+    return _kind_of_class(made)
+
+
+@cache
+def _kind_of_class(made: Any) -> Kind:
+    parameters = made._get_param_names()
+    return next((kind for name, kind in KINDS.items() if name in parameters or hasattr(made, name)), Kind())
 
 
 def seeded(fitted: Any, seed: int) -> Any:
@@ -310,10 +326,8 @@ def first_axis(table: csr_array) -> np.ndarray:
     return np.asarray(profiles @ axis - mean @ axis)
 
 
-def rests_on_few(fitted: Any, shares: np.ndarray, data: Data) -> str:
-    """Components whose covariance rests on too few rows, whether a weight is meant as repetition or as a share."""
-    present = data.weight > 0
-    rows = np.maximum(shares[present].sum(axis=0), data.weight @ shares)
+def rests_on_few(fitted: Any, rows: np.ndarray) -> str:
+    """Components whose covariance rests on too few `rows`, (K,)."""
     few = too_few_rows(COVARIANCES[fitted.covariance_type], fitted.n_features_in_, rows)
     return "; ".join(
         f"component {k} has a covariance of its own from {rows[k]:.3g} rows, too few" for k in np.flatnonzero(few)
