@@ -7,7 +7,6 @@ here, and no estimator is imported, which would itself import the criteria.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -271,7 +270,7 @@ KINDS: dict[str, Kind] = {
 
 def kind_of(estimator: Any) -> Kind:
     """The kind of an estimator, fitted or not."""
-    made: Hashable = type(estimator)
+    made: Any = type(estimator)
     return _kind_of_class(made)
 
 
