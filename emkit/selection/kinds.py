@@ -136,7 +136,7 @@ class GaussianMixtures(Mixtures):
     def flaw(self, fitted, data):
         if fitted.weight_concentration_prior is not None:
             return ""  # covariances have a prior too, and components without rows are meant
-        if data.seen is None:
+        if data.seen is None or fitted.noise:
             return self.few_rows(fitted, data)
         state = fitted._online.state  # of the last pass over these rows, of which each counts once
         return rests_on_few(fitted, state.weight * state.stats.counts[: fitted.n_components])
