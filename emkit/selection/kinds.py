@@ -120,7 +120,7 @@ class Mixtures(ByShares):
     def draw(self, fitted, data, seed):
         X, _ = seeded(fitted, seed).sample(len(data))
         X = X[np.random.default_rng(seed).permutation(len(X))]
-        return replace(data, X=with_gaps(X, data.X))
+        return replace(data, X=with_gaps(X, data.X), seen=None)
 
 
 class GaussianMixtures(Mixtures):
