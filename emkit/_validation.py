@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -107,7 +107,7 @@ def check_responsibilities(value: Any, n: int, k: int, methods: tuple[str, ...] 
         return np.eye(k)[array.astype(np.intp)]
     if array.shape == (n, k) and array.dtype.kind in "fiub":
         total = array.sum(axis=1, keepdims=True)
-        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
+        if (array >= 0).all() and (np.abs(total - 1) <= 1e-5).all():
             return array / total
     allowed = repr(methods[0]) if len(methods) == 1 else f"one of {list(methods)}"
     raise ValueError(
@@ -127,6 +127,22 @@ def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int
         )
 
 
+class Seen(NamedTuple):
+    """Rows that were checked once and are fitted many times: what stands for X in all calls of an estimator."""
+
+    source: ArraySource
+    attributes: dict[str, Any]  # of the estimator, about its input
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any) -> Seen | None:
+        """Rows without weights or labels; None if they are not an array in memory."""
+        reader = estimator._blank_copy()
+        source, _ = as_source(reader, X, reset=True)
+        names = ("n_features_in_", "feature_names_in_")
+        attributes = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
+        return cls(source, attributes) if isinstance(source, ArraySource) else None
+
+
 def as_source(
     estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
 ) -> tuple[Source, np.ndarray | None]:
@@ -135,6 +151,9 @@ def as_source(
     Rows of weight zero are left out: they are repeated no times. The second result are the indices of the
     rows that were kept, or None for all.
     """
+    if isinstance(X, Seen):
+        vars(estimator).update(X.attributes if reset else {})
+        return X.source, None
     if callable(X):
         if labels is not None:
             raise ValueError("labels must be None where X is a function that returns blocks of rows")

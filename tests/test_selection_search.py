@@ -24,6 +24,7 @@ from emkit import (
     EMMixtureOfExpertsRegressor,
     EMTopicModel,
 )
+from emkit._validation import Seen
 from emkit.selection import aic, bic, icl
 from emkit.selection.data import Data
 from emkit.selection.kinds import kind_of
@@ -49,6 +50,39 @@ X = clusters(150, 3)
 def search(estimator=None, **options):
     estimator = EMGaussianMixture(n_init=2) if estimator is None else estimator
     return ComponentSearch(estimator, **{"n_components": [1, 2, 3, 4], "random_state": 0, **options})
+
+
+class TestRowsThatWereChecked:
+    """A search checks its rows once; fits and densities must not tell the difference."""
+
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("made", [EMGaussianMixture, EMMixture])
+    def test_give_the_same_fit(self, made, dtype):
+        frame = pd.DataFrame(X.astype(dtype), columns=["a", "b"])
+        estimator = made(3, random_state=0)
+        seen = Seen.of(estimator, frame)
+        plain, again, twice = (clone(estimator).fit(rows) for rows in (frame, seen, seen))
+        assert not hasattr(estimator, "n_features_in_")
+        assert_array_equal(again.feature_names_in_, ["a", "b"])
+        for fitted in (again, twice):
+            assert fitted.n_features_in_ == 2
+            assert fitted.objective_ == plain.objective_
+            assert_array_equal(fitted.means_, plain.means_)
+        assert_array_equal(again.predict_proba(seen), plain.predict_proba(frame))
+
+    @pytest.mark.parametrize("options", [{}, {"noise": True}, {"covariance_type": "VVV", "reg_covar": 1e-6}])
+    def test_have_the_same_flaw(self, options):
+        rows = np.vstack([X, X[:1] + [[40.0, 0.0]], X[:1] + [[40.1, 0.1]]])
+        labels = np.r_[np.zeros(len(X)), 1, 1].astype(int)
+        with quiet():
+            fitted = EMGaussianMixture(2, init_params=labels, max_iter=1, **options).fit(rows)
+        kind, data = kind_of(fitted), Data(rows)
+        assert "from 2 rows" in kind.flaw(fitted, data)
+        assert kind.flaw(fitted, kind.seen(fitted, data)) == kind.flaw(fitted, data)
+
+    def test_with_weights_are_checked_by_each_fit(self):
+        weighted = Data(X, None, {"sample_weight": np.ones(len(X))})
+        assert kind_of(EMGaussianMixture()).seen(EMGaussianMixture(), weighted).seen is None
 
 
 class TestTable:
