@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -52,7 +52,8 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _random_generator(self) -> np.random.Generator:
         """From `random_state`: the same generator for the same integer, and one draw from a RandomState."""
-        return np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=4))
+        seed = self.random_state
+        return np.random.default_rng(_numbers_from(seed) if isinstance(seed, int) else _drawn(seed))
 
     def _fit_attributes(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _fitted_names(self)}
@@ -232,6 +233,17 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
                 stacklevel=2,
             )
         super().__setstate__(state)
+
+
+def _drawn(random_state: Any) -> np.ndarray:
+    numbers: np.ndarray = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=4)
+    return numbers
+
+
+@lru_cache(maxsize=64)
+def _numbers_from(seed: int) -> np.ndarray:
+    """Kept, since a RandomState asks the system for entropy first, even where it is given a seed."""
+    return _drawn(seed)
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -108,7 +108,7 @@ def check_responsibilities(value: Any, n: int, k: int, methods: tuple[str, ...] 
         return np.eye(k)[array.astype(np.intp)]
     if array.shape == (n, k) and array.dtype.kind in "fiub":
         total = array.sum(axis=1, keepdims=True)
-        if (array >= 0).all() and np.allclose(total, 1, atol=1e-6):
+        if (array >= 0).all() and (np.abs(total - 1) <= 1e-5).all():
             return array / total
     allowed = repr(methods[0]) if len(methods) == 1 else f"one of {list(methods)}"
     raise ValueError(
@@ -128,6 +128,27 @@ def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int
         )
 
 
+class Seen(NamedTuple):
+    """Rows that were checked once and are fitted many times: what stands for X in all calls of an estimator."""
+
+    source: ArraySource
+    attributes: dict[str, Any]  # of the estimator, about its input
+
+    @property
+    def tables(self) -> list[np.ndarray]:
+        """The rows, chunk by chunk."""
+        return [rows.X for rows in self.source]
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any) -> Seen | None:
+        """Rows without weights or labels; None if they are not an array in memory."""
+        reader = estimator._blank_copy()
+        source, _ = as_source(reader, X, reset=True)
+        names = ("n_features_in_", "feature_names_in_")
+        attributes = {name: getattr(reader, name) for name in names if hasattr(reader, name)}
+        return cls(source, attributes) if isinstance(source, ArraySource) else None
+
+
 def as_source(
     estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
 ) -> tuple[Source, np.ndarray | None]:
@@ -136,6 +157,9 @@ def as_source(
     Rows of weight zero are left out: they are repeated no times. The second result are the indices of the
     rows that were kept, or None for all.
     """
+    if isinstance(X, Seen):
+        vars(estimator).update(X.attributes if reset else {})
+        return X.source, None
     blocks = blocks_of(X)
     if blocks is not None:
         if labels is not None:
@@ -215,9 +239,16 @@ def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     refuse_dates(X)
     X = unmasked(X)
-    return validate_data(
-        estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
-    )
+    try:
+        return validate_data(
+            estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
+        )
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        raise ValueError(
+            f"X must be numbers ({error}); sklearn.preprocessing.OrdinalEncoder numbers categories"
+        ) from None
 
 
 def place_of_column(column: Any, names: np.ndarray | None, n_features: int) -> int:

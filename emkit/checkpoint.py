@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import joblib
 import numpy as np
 
+from ._validation import Seen
 from .blocks import blocks_of, iterate
 from .engine import Progress
 
@@ -85,7 +86,7 @@ def _digest(what: str, value: Any) -> str:
 
 
 def _digest_of_data(X: Any, metadata: dict[str, Any]) -> str:
-    blocks = blocks_of(X, pairs=True)
+    blocks = blocks_of(X.tables if isinstance(X, Seen) else X, pairs=True)
     if blocks is None:
         return _digest("X or what is passed with it", (X, metadata))
     digest = sha256()

@@ -131,6 +131,7 @@ class ArraySource:
         self.dtype = X.dtype
         self.n_features = X.shape[1]
         self.has_labels = labels is not None
+        self.description: Any = None  # once it has been taken; see `emkit.description`
         self._chunks = list(split(X, weight, labels))
 
     def __iter__(self) -> Iterator[Rows]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from .chunks import Rows
+from .chunks import ArraySource, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +38,12 @@ class Description:
     largest: np.ndarray
     varies: np.ndarray
 
-    @property
+    @cached_property
     def mean(self) -> np.ndarray:
         mean: np.ndarray = self.origin + self.sums / self.counts
         return mean
 
-    @property
+    @cached_property
     def scale(self) -> np.ndarray:
         """Standard deviations; of a constant column 1e-8 of its size (not less than 1e-15), or 1 if it is zero."""
         with np.errstate(over="ignore", invalid="ignore"):
@@ -59,6 +60,14 @@ class Description:
 
 def describe(chunks: Iterable[Rows], n_features: int, before: Description | None = None) -> Description:
     """Describe the rows of positive weight; `before` are rows seen earlier."""
+    if not isinstance(chunks, ArraySource) or before is not None:
+        return _described(chunks, n_features, before)
+    kept: Description = chunks.description or _described(chunks, n_features, None)
+    chunks.description = kept
+    return kept
+
+
+def _described(chunks: Iterable[Rows], n_features: int, before: Description | None) -> Description:
     description = before or _nothing(n_features)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses a scale that is not finite
         for rows in chunks:

@@ -15,7 +15,7 @@ from ..executors import Executor
 from ..seeding import draw_units
 from .given import GivenStart
 from .model import MixtureModel, MixtureParams, MixtureStats
-from .starts import ALL_ROWS, Starts, sample_size
+from .starts import ALL_ROWS, Starts, from_responsibilities, sample_size
 
 SAME = 0.02  # share of the rows, or unit of the family's signature
 Result = EMResult[MixtureParams, MixtureStats]
@@ -81,6 +81,8 @@ class MixtureProblem:
 
     def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
         given = self._given.parts
+        if not given:
+            return self.model.start(self._drawn(number, rng), self._size.weight)
         if not set(self.model.family.names) <= set(given):
             return self.complete({**self.parts(self._drawn(number, rng)), **given})
         if "weights" not in given:
@@ -92,7 +94,7 @@ class MixtureProblem:
         if given.has_all_means(self.model.family):
             return self._starts.around(given.parts["means"])
         if given.responsibilities is not None:
-            return self._starts.from_responsibilities(joined(self.source), given.responsibilities)
+            return from_responsibilities(self.model, joined(self.source), given.responsibilities)
         if self.has_certain_start:
             return self._starts.from_labels()
         return self._starts.draw(self._methods[number % len(self._methods)], rng)

@@ -58,9 +58,7 @@ class Starts:
         return self._around(self._features(means))
 
     def from_responsibilities(self, rows: Rows, resp: np.ndarray) -> MixtureParams:
-        """Parameters of given responsibilities (n, n_parts) of rows, without weights."""
-        resp = self._model.family.spread(resp) * rows.weight.astype(np.float64)[:, None]
-        return MixtureParams(_shares(resp), self._model.family.start(rows, resp))
+        return from_responsibilities(self._model, rows, resp)
 
     def weights_under(self, components: Any) -> np.ndarray:
         """Mixing weights (k,) that go with given parameters of the family."""
@@ -120,6 +118,12 @@ class Starts:
         """Partition the sample by the nearest seed (k, f)."""
         nearest = squared_distances(self._z, seeds).argmin(axis=1)
         return self._of_sample(np.eye(len(seeds))[nearest])
+
+
+def from_responsibilities(model: MixtureModel, rows: Rows, resp: np.ndarray) -> MixtureParams:
+    """Parameters of given responsibilities (n, n_parts) of rows, without weights."""
+    resp = model.family.spread(resp) * rows.weight.astype(np.float64)[:, None]
+    return MixtureParams(_shares(resp), model.family.start(rows, resp))
 
 
 def _shares(resp: np.ndarray) -> np.ndarray:

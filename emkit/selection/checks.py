@@ -207,10 +207,15 @@ def make_folds(cv: Any, data: Data, groups: Any, seed: int) -> list[tuple[np.nda
         n_units = n if groups is None else len(set(np.asarray(groups).tolist()))
         what = "rows" if groups is None else "groups (sequences, blocks)"
         n_folds = min(N_FOLDS, n_units) if cv is None else int(cv)
+        if n_units == 1 and groups is not None:
+            raise ValueError(
+                "held-out likelihood needs two or more sequences, blocks or groups, but there is one; tell them apart "
+                f"(sequence_id, block_id, groups), or take criterion='bic' and cv=None (now cv={cv!r})"
+            )
         if not 2 <= n_folds <= n_units:
             raise ValueError(
                 f"cv must be None, an integer from 2 to the number of {what}, {n_units}, a splitter or an iterable of "
-                f"splits, but got {cv!r}" + ("; one group cannot be divided" if n_units == 1 else "")
+                f"splits, but got {cv!r}"
             )
         kind = KFold if groups is None else GroupKFold
         splitter = kind(n_folds, shuffle=True, random_state=seed)

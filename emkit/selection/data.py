@@ -23,11 +23,19 @@ class Data:
         As the user gave them, or as the steps of a pipeline made them.
     params : dict
         Metadata of `fit`; what has as many elements as X has rows is cut with the rows.
+    seen
+        Stands for X where an estimator takes rows that have been checked.
     """
 
     X: Any
     y: Any = None
     params: dict[str, Any] = field(default_factory=dict)
+    seen: Any = None
+
+    @property
+    def rows(self) -> Any:
+        """What estimators are given for X."""
+        return self.X if self.seen is None else self.seen
 
     def __len__(self) -> int:
         return int(_num_samples(self.X))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from .._validation import Seen
 from ..families.covariance import COVARIANCES
 from ..families.degenerate import too_few_rows
 from .criteria import log_likelihood_of
@@ -38,6 +40,10 @@ class Kind:
     def groups(self, estimator: Any, data: Data) -> Any:
         """Of the rows that may not be parted, (n,); None if each row stands by itself."""
         return None
+
+    def seen(self, estimator: Any, data: Data) -> Data:
+        """The data, checked once for all fits where that can be."""
+        return data
 
     def divisions(self, fitted: Any, data: Data) -> list[dict[str, Any]]:
         """Parameters that start a fit of one component more, for each division worth a try."""
@@ -80,8 +86,13 @@ class ByShares(Kind):
         return self.partition(fitted, data)
 
     def shares(self, fitted, data):
-        proba = fitted.predict_proba(data.X, **data.arguments_of(fitted.predict_proba))
+        proba = fitted.predict_proba(data.rows, **data.arguments_of(fitted.predict_proba))
         return as_shares(np.asarray(proba)[:, : fitted.n_components])  # a last column may be noise
+
+    def few_rows(self, fitted, data):
+        """The flaw of components with too few rows, whether a weight is meant as repetition or as a share."""
+        shares = self.shares(fitted, data)
+        return rests_on_few(fitted, np.maximum(shares[data.weight > 0].sum(axis=0), data.weight @ shares))
 
     def table(self, fitted, data):
         """The rows as numbers."""
@@ -100,13 +111,16 @@ class Mixtures(ByShares):
 
     has_own_rows = True
 
+    def seen(self, estimator, data):
+        return data if data.params else replace(data, seen=Seen.of(estimator, data.X))
+
     def flaw(self, fitted, data):
-        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.family) else ""
+        return self.few_rows(fitted, data) if has_covariances(fitted.family) else ""
 
     def draw(self, fitted, data, seed):
         X, _ = seeded(fitted, seed).sample(len(data))
         X = X[np.random.default_rng(seed).permutation(len(X))]
-        return replace(data, X=with_gaps(X, data.X))
+        return replace(data, X=with_gaps(X, data.X), seen=None)
 
 
 class GaussianMixtures(Mixtures):
@@ -122,7 +136,10 @@ class GaussianMixtures(Mixtures):
     def flaw(self, fitted, data):
         if fitted.weight_concentration_prior is not None:
             return ""  # covariances have a prior too, and components without rows are meant
-        return rests_on_few(fitted, self.shares(fitted, data), data)
+        if data.seen is None or fitted.noise:
+            return self.few_rows(fitted, data)
+        state = fitted._online.state  # of the last pass over these rows, of which each counts once
+        return rests_on_few(fitted, state.weight * state.stats.counts[: fitted.n_components])
 
 
 class Chains(ByShares):
@@ -157,7 +174,7 @@ class Chains(ByShares):
         return numbers_of(without_ids(fitted.sequence, data.X))
 
     def flaw(self, fitted, data):
-        return rests_on_few(fitted, self.shares(fitted, data), data) if has_covariances(fitted.emission) else ""
+        return self.few_rows(fitted, data) if has_covariances(fitted.emission) else ""
 
     def draw(self, fitted, data, seed):
         codes = self.groups(fitted, data)
@@ -253,8 +270,14 @@ KINDS: dict[str, Kind] = {
 
 def kind_of(estimator: Any) -> Kind:
     """The kind of an estimator, fitted or not."""
-    names = {*estimator.get_params(deep=False), *(name for name in KINDS if hasattr(type(estimator), name))}
-    return next((kind for name, kind in KINDS.items() if name in names), Kind())
+    made: Any = type(estimator)
+    return _kind_of_class(made)
+
+
+@cache
+def _kind_of_class(made: Any) -> Kind:
+    parameters = made._get_param_names()
+    return next((kind for name, kind in KINDS.items() if name in parameters or hasattr(made, name)), Kind())
 
 
 def seeded(fitted: Any, seed: int) -> Any:
@@ -302,10 +325,8 @@ def first_axis(table: csr_array) -> np.ndarray:
     return np.asarray(profiles @ axis - mean @ axis)
 
 
-def rests_on_few(fitted: Any, shares: np.ndarray, data: Data) -> str:
-    """Components whose covariance rests on too few rows, whether a weight is meant as repetition or as a share."""
-    present = data.weight > 0
-    rows = np.maximum(shares[present].sum(axis=0), data.weight @ shares)
+def rests_on_few(fitted: Any, rows: np.ndarray) -> str:
+    """Components whose covariance rests on too few `rows`, (K,)."""
     few = too_few_rows(COVARIANCES[fitted.covariance_type], fitted.n_features_in_, rows)
     return "; ".join(
         f"component {k} has a covariance of its own from {rows[k]:.3g} rows, too few" for k in np.flatnonzero(few)

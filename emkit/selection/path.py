@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from .._blas import one_blas_thread
 from .._warnings import DegenerateSolutionWarning
 from ..restarts import COARSE_TOL
 from .data import Data
@@ -79,12 +80,14 @@ def follow(
     shared: Sequence[dict[str, Any]] | None = None,
 ) -> Path:
     """Fit all sizes to `train`. `shared` has for each size the start that stands for fresh ones."""
-    with quiet():
+    with quiet(), one_blas_thread():
         try:
             fronts, train, test = prepare(estimator, train, test)
+            own = last_step(estimator)
+            train = kind_of(own).seen(own, train)
         except Exception as error:  # of a user's step: whatever it is, the table says it
             return Path([Fit(size, failed=text_of(error)) for size in sizes], [], train, test)
-        climber = Climber(last_step(estimator), train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
+        climber = Climber(own, train, seeds[0], COARSE_TOL if test is None else FOLD_TOL)
         fits: list[Fit] = []
         for number, (size, seed) in enumerate(zip(sizes, seeds, strict=True)):
             before = [fit for fit in fits if fit.is_sound] or [fit for fit in fits if fit.estimator is not None]
@@ -102,7 +105,7 @@ class Climber:
         self._kind: Kind = kind_of(estimator)
         self._data = data
         self._rows = self._sample(seed)
-        self._few = data if self._rows is None else data.take(self._rows)
+        self._few = data if self._rows is None else self._kind.seen(estimator, data.take(self._rows))
         self._max_iter = estimator.max_iter
 
     @property
@@ -189,11 +192,11 @@ class Climber:
         if self._rows is not None:
             return self._fit(data, size, seed, **self._kind.carried(scout, data))
         options = {"max_iter": self._max_iter, "accelerate": self._own.accelerate, "warm_start": True}
-        return with_params(scout, options).fit(data.X, data.y, **data.params)
+        return with_params(scout, options).fit(data.rows, data.y, **data.params)
 
     def _fit(self, data: Data, size: int, seed: int, **options: Any) -> Any:
         options = {"n_components": size, "tol": self._tol, "random_state": seed, **options}
-        return with_params(self._own._blank_copy(), options).fit(data.X, data.y, **data.params)
+        return with_params(self._own._blank_copy(), options).fit(data.rows, data.y, **data.params)
 
 
 def with_params(estimator: Any, options: dict[str, Any]) -> Any:
@@ -227,7 +230,7 @@ def finish(fit: Fit, own: Any, data: Data) -> Fit:
     with quiet():
         began = time.perf_counter()
         try:
-            fitted = fit.estimator.set_params(warm_start=True).fit(data.X, data.y, **data.params)
+            fitted = fit.estimator.set_params(warm_start=True).fit(data.rows, data.y, **data.params)
         except Exception as error:  # as above
             return replace(fit, failed=text_of(error), estimator=None)
         return replace(

@@ -104,9 +104,9 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
     -----
     A candidate is fitted until about 1e-4 of the log-likelihood per row can be gained, and to the estimator's own `tol`
     where it may still win, so that `log_likelihood` of the others may be short by so much. From 1,000 independent rows
-    on, starts are compared on a sample of them. With ``n_init="auto"`` and several combinations, the partition that was
-    found for the first stands for fresh starts of the others, so that their order matters; a number for `n_init` starts
-    each anew. Fits in folds end where no more than 1e-3 per row can be gained, and are not kept.
+    on, starts are compared on a sample of them. With ``n_init="auto"`` and more than four combinations, the partition
+    that was found for the first stands for fresh starts of the others, so that their order matters; a number for
+    `n_init` starts each anew. Fits in folds end where no more than 1e-3 per row can be gained, and are not kept.
 
     References
     ----------

@@ -51,13 +51,13 @@ def criteria_of(fitted: Any, data: Data) -> dict[str, float]:
     """Those of a fitted last step; NaN where it has no likelihood that they could penalise."""
     weights = data.params.get("sample_weight")
     arguments = data.arguments_of(fitted.score_samples)
-    log_likelihood, weight = log_likelihood_of(fitted, data.X, weights, arguments)
+    log_likelihood, weight = log_likelihood_of(fitted, data.rows, weights, arguments)
     n_parameters = fitted.n_parameters_
     found = {"log_likelihood": log_likelihood, "n_parameters": float(n_parameters)}
     fitted._check_criterion("bic")
     bic = -2 * log_likelihood + n_parameters * math.log(weight)
     found |= {"bic": bic, "aic": -2 * log_likelihood + 2 * n_parameters}
-    found["icl"] = bic + 2 * entropy(fitted, data.X, sample_weight=weights, **arguments)
+    found["icl"] = bic + 2 * entropy(fitted, data.rows, sample_weight=weights, **arguments)
     return found
 
 

@@ -14,6 +14,8 @@ from .path import Path, follow, text_of
 from .steps import last_step
 from .table import Candidate, pooled
 
+FEW_COMBINATIONS = 4  # so many have fresh starts of their own, of which nothing need be shared
+
 Rows = tuple[np.ndarray, np.ndarray] | None  # of training and test; None for all
 
 
@@ -44,7 +46,7 @@ def walk_all(
 ) -> list[Candidate]:
     """A candidate for each combination and size, in this order; `seeds` has one for each subset of the rows too."""
     subsets: list[Rows] = [None, *folds]
-    shares = len(estimators) > 1 and all(map(_may_share, estimators))
+    shares = len(estimators) > FEW_COMBINATIONS and all(map(_may_share, estimators))
     first = 1 if shares else len(estimators)
     parallel = Parallel(n_jobs=n_jobs)
     walks: dict[tuple[int, int], Walk] = {}
