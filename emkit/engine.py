@@ -245,7 +245,8 @@ def run_em(
         run = _begun(evaluate(params), tol, accelerator, earlier, time.perf_counter() - began)
         run.stopped = watch(run.history[0], params) if watch else False
         memory.save(run)
-    began -= run.history[-1].seconds
+    else:
+        began -= run.history[-1].seconds
 
     while run.n_iter < max_iter and not (run.rule.converged or run.stopped):
         point, accelerator = run.point, run.accelerator
