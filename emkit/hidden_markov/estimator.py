@@ -21,6 +21,7 @@ from .fitting import by_chunk, chunk_rows, fit, fitted_model
 from .reading import as_sequences, check_ignored, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores
+from .stepwise import fit_online
 
 WITH_ID = MappingProxyType({"sequence_id": True})
 
@@ -175,6 +176,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     """
 
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})
+    __metadata_request__partial_fit = MappingProxyType({"sequence_id": True, "sample_weight": True})
     __metadata_request__score = MappingProxyType({"sequence_id": True, "sample_weight": True})
     __metadata_request__predict = WITH_ID
     __metadata_request__predict_proba = WITH_ID
@@ -289,6 +291,54 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         return self._fit_copy(
             checkpointed(fit), X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths
         )
+
+    @with_callbacks
+    def partial_fit(self, X, y=None, *, sequence_id=None, sample_weight=None, lengths=None):
+        """Update the model by one batch of whole sequences: stepwise EM.
+
+        The first batch is fitted to convergence, so it should hold some hundred rows for each state; it also sets the
+        units of `reg_covar` and, without `n_symbols`, the symbols. Each later batch moves the average statistics by the
+        share (t + 2)^-0.6, where t is the weight seen so far in units of the batch's, and is one M-step ([1]_). The
+        order of the batches should be random. After `fit`, this updates that fit. Priors count once for all rows seen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or list of them
+            A batch; see `fit`. A sequence does not go on in a later batch.
+        y : None
+            Ignored.
+        sequence_id, sample_weight, lengths : array-like or None, default=None
+            See `fit`.
+
+        Returns
+        -------
+        self : EMHiddenMarkov
+            `objective_` is that of the average statistics, for all rows seen; `n_sequences_` are all sequences seen.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, if it is not the one of the first batch where it says what the emissions
+            are, or if a row has probability zero: of a symbol that the first batch lacks, unless
+            ``emissionprob_prior > 1``. The estimator is left as it was.
+
+        References
+        ----------
+        .. [1] Cappe, O. and Moulines, E. (2009). On-line expectation-maximization algorithm for latent data models.
+           JRSS B 71(3), 593-613.
+
+        Examples
+        --------
+        >>> from emkit import EMHiddenMarkov
+        >>> from emkit.datasets import load_earthquakes
+        >>> counts = load_earthquakes().data[:, 1:]
+        >>> online = EMHiddenMarkov(2, emission="poisson", random_state=0)
+        >>> online = online.partial_fit(counts[:60]).partial_fit(counts[60:])
+        >>> online.n_sequences_
+        2
+        """
+        check_ignored(y, X)
+        return self._fit_copy(fit_online, X, sequence_id=sequence_id, sample_weight=sample_weight, lengths=lengths)
 
     def fit_transform(self, X, y=None, *, sequence_id=None, sample_weight=None, labels=None, lengths=None):
         """Fit the model and give the probability of each state for each row; ``fit(X).transform(X)``.

@@ -24,8 +24,9 @@ from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
 from ..families.table import family_class, family_of_rows
 from ..kernels import _markov as kernels
+from ..online import OnlineState
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
-from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
+from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
 from .problem import HiddenMarkovProblem
 from .reading import Table, as_sequences, read, to_grouped, to_row_order
 from .sequences import Sequences, split
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 CHUNK_ROWS = 10_000
 GIVEN = ("means", "covariances", "emissionprob", "rates", "weights", "degrees_of_freedom")
+
+
+class Online(NamedTuple):
+    """What `partial_fit` goes on from: the family of the first batch, and the averaged statistics."""
+
+    family: Family
+    state: OnlineState[HiddenMarkovParams, HiddenMarkovStats]
 
 
 def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: Any) -> None:
@@ -71,10 +79,11 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
             "the zeros of transmat_init, startprob_init or emissionprob_init rule out"
         ) from None
     best = search.best.result
-    for name, value in published(model, best.params).items():
-        setattr(estimator, name, value)
+    publish(estimator, model, best.params)
     estimator.n_sequences_ = len(data)
     estimator._fitted_type = (estimator.emission, options)
+    weight = best.stats.weight
+    estimator._online = Online(model.family, OnlineState(best.params, best.stats * (1 / weight), weight, best.n_iter))
     estimator._record(search, model)
 
 
@@ -233,9 +242,7 @@ def _continued(owner: EMHiddenMarkov, emission: Any, options: Options, model: Hi
         "emission": (then, emission),
         "covariance_type": (then_options.covariance_type, options.covariance_type),
     }
-    for name, (old, new) in settings.items():
-        if old != new:
-            raise ValueError(f"warm_start=True continues a fit with {name}={old!r}, but now {name}={new!r}")
+    check_continues("warm_start=True", settings)
     try:
         parts = family.from_parts(before.family.parts(params.emission))
     except ValueError as error:
@@ -249,6 +256,18 @@ def _continued(owner: EMHiddenMarkov, emission: Any, options: Options, model: Hi
         np.where(chain.start_allowed, params.startprob, 0.0), chain.start_allowed / chain.start_allowed.sum()
     )
     return HiddenMarkovParams(chain.start_of(startprob, transmat), transmat, parts)
+
+
+def publish(estimator: EMHiddenMarkov, model: HiddenMarkovModel, params: HiddenMarkovParams) -> None:
+    for name, value in published(model, params).items():
+        setattr(estimator, name, value)
+
+
+def check_continues(what: str, settings: dict[str, tuple[Any, Any]]) -> None:
+    """ValueError if `what` would continue a fit with other settings; of each, those of then and now."""
+    for name, (then, now) in settings.items():
+        if then is not now and not np.array_equal(then, now):
+            raise ValueError(f"{what} continues a fit with {name}={then!r}, but now {name}={now!r}")
 
 
 def published(model: HiddenMarkovModel, params: HiddenMarkovParams) -> dict[str, Any]:

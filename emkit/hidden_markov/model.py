@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
@@ -109,6 +109,16 @@ class HiddenMarkovModel:
 
     def log_prior(self, params: HiddenMarkovParams) -> float:
         return self.chain.log_prior(params.startprob, params.transmat) + self.family.log_prior(params.emission)
+
+    def recentre(
+        self, stats: HiddenMarkovStats, params: HiddenMarkovParams, new_params: HiddenMarkovParams
+    ) -> HiddenMarkovStats:
+        """The same statistics, as if taken under `new_params`."""
+        return replace(stats, moments=Sums(self.family.recentre(stats.moments, params.emission, new_params.emission)))
+
+    def per_row(self, weight: float) -> HiddenMarkovModel:
+        """The model for statistics of one row on average, in place of those of the given weight."""
+        return replace(self, family=self.family.with_prior_of(1 / weight), chain=self.chain.with_prior_of(1 / weight))
 
     def n_free(self, params: HiddenMarkovParams) -> int:
         return self.chain.n_free() + self.family.n_free(self.fixed)
