@@ -50,6 +50,11 @@ class Chain:
     fixed: frozenset[str] = frozenset()
 
     @property
+    def allows_all(self) -> bool:
+        """Whether there are no structural zeros."""
+        return bool(self.start_allowed.all() and self.moves_allowed.all())
+
+    @property
     def _has_start(self) -> bool:
         """Whether the start probabilities are parameters to be estimated."""
         return self.start == "free" and "startprob" not in self.fixed

@@ -14,14 +14,17 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from .._warnings import callers_level
 from ..checkpoint import checkpointed
+from ..chunks import in_one
 from ..families.table import COUNTED, takes_only
 from . import decoding, errors
 from .fitting import by_chunk, chunk_rows, fit, fitted_model
-from .reading import as_sequences, check_ignored, holds_sequences, is_many, read, to_row_order
+from .reading import as_sequences, check_ignored, check_values, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores
 from .stepwise import fit_online
+from .streams import source_of
 
 WITH_ID = MappingProxyType({"sequence_id": True})
 
@@ -365,16 +368,25 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
                 f"the model was fitted on {self.n_sequences_} sequences, but X comes without sequence_id (or lengths, "
                 "or a column named by `sequence`), so its rows are taken as one sequence",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=callers_level(),
             )
         return table
+
+    def _tables(self, X, sequence_id, lengths, sample_weight=None):
+        """The same, or of each block where X is read block by block; weights are for functions alone."""
+        check_is_fitted(self, "transmat_")
+        rows = chunk_rows(len(self.startprob_))
+        source = source_of(
+            self, X, rows, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False
+        )
+        return [self._table(X, sequence_id, lengths)] if source is None else source.tables()
 
     def _model_for(self, table):
         """The fitted model and its parameters; ValueError for rows that it does not know."""
         model, params = fitted_model(self)
         if table.X.shape[1] != model.family.n_features:
             raise ValueError(f"X has {table.X.shape[1]} features, but the model has {model.family.n_features}")
-        model.family.check_rows(table.X)
+        check_values(model.family, table.X, table.passed)
         return model, params
 
     def _by_row(self, function, table, *shape, dtype=np.float64):
@@ -383,6 +395,33 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         for place, values in by_chunk(function, *self._model_for(table), table):
             out[place.rows] = values
         return to_row_order(out, table)
+
+    def _by_row_of_all(self, function, X, sequence_id, lengths, *shape, dtype=np.float64):
+        """The same for the rows of all tables."""
+        tables = self._tables(X, sequence_id, lengths)
+        return in_one([self._by_row(function, table, *shape, dtype=dtype) for table in tables])
+
+    def _sums(self, function, X, sample_weight, sequence_id, lengths):
+        """Weighted sum of a function of rows over all tables, and the weight."""
+        total = weight = 0.0
+        for table, own in self._weighted(X, sample_weight, sequence_id, lengths):
+            values = self._by_row(function, table)
+            total += float(values.sum() if own is None else own @ values)
+            weight += float(len(values) if own is None else own.sum())
+        return total, weight
+
+    def _weighted(self, X, sample_weight, sequence_id, lengths):
+        """Tables, and the weights of their rows; None for ones."""
+        if callable(X):
+            for table in self._tables(X, sequence_id, lengths, sample_weight):
+                own = None if table.weight is None else to_row_order(table.weight, table)
+                yield table._replace(weight=None), own
+            return
+        tables = self._tables(X, sequence_id, lengths)
+        n_rows = tables[0].n_rows if isinstance(tables, list) else len(X)
+        weight = check_sample_weight(sample_weight, n_rows, np.dtype(np.float64))
+        for table in tables:
+            yield table, None if weight is None else weight[table.first_row : table.first_row + table.n_rows]
 
     def score_samples(self, X, *, sequence_id=None, lengths=None):
         """Log-likelihood of each row given the rows before it in its sequence.
@@ -399,8 +438,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         log_likelihood : ndarray of shape (n_samples,)
             log p(x_t | x_1, ..., x_t-1), natural log; their sum is the log-likelihood. 0 for a missing row.
         """
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(row_scores, table)
+        return self._by_row_of_all(row_scores, X, sequence_id, lengths)
 
     def score(self, X, y=None, *, sequence_id=None, sample_weight=None, lengths=None):
         """Mean log-likelihood of the rows.
@@ -422,9 +460,10 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Natural log, per row.
         """
         check_ignored(y, X)
-        scores = self.score_samples(X, sequence_id=sequence_id, lengths=lengths)
-        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-        return float(np.average(scores, weights=weight))
+        total, weight = self._log_likelihood_and_weight(
+            X, sample_weight=sample_weight, sequence_id=sequence_id, lengths=lengths
+        )
+        return total / weight
 
     def predict_proba(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state for each row given its whole sequence (smoothed).
@@ -441,8 +480,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(decoding.posterior, table, len(self.startprob_))
+        return self._by_row_of_all(decoding.posterior, X, sequence_id, lengths, len(self.startprob_))
 
     def predict_proba_filtered(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state for each row given this row and those before it: nothing of the future.
@@ -459,8 +497,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(lambda *chunk: filtered(*chunk).proba, table, len(self.startprob_))
+        return self._by_row_of_all(lambda *chunk: filtered(*chunk).proba, X, sequence_id, lengths, len(self.startprob_))
 
     def predict_proba_lagged(self, X, *, lag, sequence_id=None, lengths=None):
         """Probability of each state for each row given the rows up to `lag` later: a delay for a surer answer.
@@ -480,8 +517,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Rows sum to one.
         """
         check_integer("lag", lag, 0)
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(lambda *chunk: decoding.lagged(*chunk, lag), table, len(self.startprob_))
+        return self._by_row_of_all(
+            lambda *chunk: decoding.lagged(*chunk, lag), X, sequence_id, lengths, len(self.startprob_)
+        )
 
     def predict(self, X, *, sequence_id=None, lengths=None):
         """State of each row, by `decoder`: on the most probable path, or the most probable one of the row.
@@ -519,12 +557,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         states : ndarray of shape (n_samples,), int
             Of equally probable paths, the one with the lowest states from the end on.
         """
-        table = self._table(X, sequence_id, lengths)
-        total, states = 0.0, np.empty(len(table.X), np.intp)
-        for place, (log_probability, path) in by_chunk(decoding.best_path, *self._model_for(table), table):
-            total += float(log_probability.sum())
-            states[place.rows] = path
-        return total, to_row_order(states, table)
+        total, states = 0.0, []
+        for table in self._tables(X, sequence_id, lengths):
+            path = np.empty(len(table.X), np.intp)
+            for place, (log_probability, best) in by_chunk(decoding.best_path, *self._model_for(table), table):
+                total += float(log_probability.sum())
+                path[place.rows] = best
+            states.append(to_row_order(path, table))
+        return total, in_one(states)
 
     def decode_k_best(self, X, k, *, sequence_id=None, lengths=None):
         """The k most probable paths of each sequence (list Viterbi).
@@ -546,11 +586,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             -1 where there are fewer paths.
         """
         check_integer("k", k, 1)
-        table = self._table(X, sequence_id, lengths)
-        log_probability, states = np.empty((len(table.ids), k)), np.empty((len(table.X), k), np.intp)
-        for place, best in by_chunk(partial(decoding.best_paths, n_best=k), *self._model_for(table), table):
-            log_probability[place.sequences], states[place.rows] = best
-        return log_probability.T, to_row_order(states, table).T
+        probabilities, paths = [], []
+        for table in self._tables(X, sequence_id, lengths):
+            log_probability, states = np.empty((len(table.ids), k)), np.empty((len(table.X), k), np.intp)
+            for place, best in by_chunk(partial(decoding.best_paths, n_best=k), *self._model_for(table), table):
+                log_probability[place.sequences], states[place.rows] = best
+            probabilities.append(log_probability)
+            paths.append(to_row_order(states, table))
+        return in_one(probabilities).T, in_one(paths).T
 
     def sample_paths(self, X, n_paths=1, *, sequence_id=None, lengths=None):
         """Draw paths of states from their posterior given the sequences.
@@ -570,8 +613,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """
         check_integer("n_paths", n_paths, 1)
         rng = self._random_generator()
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(lambda *chunk: decoding.drawn_paths(*chunk, n_paths, rng), table, n_paths, dtype=np.intp).T
+        return self._by_row_of_all(
+            lambda *chunk: decoding.drawn_paths(*chunk, n_paths, rng), X, sequence_id, lengths, n_paths, dtype=np.intp
+        ).T
 
     def transform(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state as features, for a later step of a pipeline; the same as `predict_proba`.
@@ -630,10 +674,12 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             other emissions.
         """
         check_integer("steps", steps, 1)
-        table = self._table(X, sequence_id, lengths)
         model, params = fitted_model(self)
-        last = [proba for _, proba in by_chunk(decoding.last_states, *self._model_for(table), table)]
-        return decoding.forecast(model, params, table.ids, np.concatenate(last), steps)
+        ids, last = [], []
+        for table in self._tables(X, sequence_id, lengths):
+            ids += table.ids
+            last += [proba for _, proba in by_chunk(decoding.last_states, *self._model_for(table), table)]
+        return decoding.forecast(model, params, ids, np.concatenate(last), steps)
 
     def bic(self, X, *, sequence_id=None, sample_weight=None, lengths=None):
         """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
@@ -685,10 +731,11 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
     def _posterior_entropy(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
         """Entropy of the paths of states given their sequences, natural log, weighted total."""
-        table = self._table(X, sequence_id, lengths)
-        entropy = self._by_row(decoding.path_entropy, table)
-        weight = check_sample_weight(sample_weight, len(table.X), np.dtype(np.float64))
-        return float(entropy.sum() if weight is None else weight @ entropy)
+        return self._sums(decoding.path_entropy, X, sample_weight, sequence_id, lengths)[0]
+
+    def _log_likelihood_and_weight(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
+        """Weighted log-likelihood of the rows, natural log, and their weight; totals."""
+        return self._sums(row_scores, X, sample_weight, sequence_id, lengths)
 
     def standard_errors(
         self,

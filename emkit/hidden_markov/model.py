@@ -21,7 +21,7 @@ import numpy as np
 from ..engine import Stats, UnusableStartError
 from ..families.base import Family, Sums
 from .chain import Chain
-from .sequences import Sequences
+from .sequences import Sequences, joined
 from .smoothing import Smoothed, smoothed_pieces
 
 PARAMETERS = ("startprob", "transmat")
@@ -82,7 +82,7 @@ class HiddenMarkovModel:
 
     def init_params(self, chunks: Iterable[Sequences], rng: np.random.Generator) -> HiddenMarkovParams:
         """A start from k-means on all rows."""
-        from .starts import Starts, joined  # starts use the model
+        from .starts import Starts  # starts use the model
 
         return Starts(self, joined(list(chunks))).draw("kmeans", rng)
 
