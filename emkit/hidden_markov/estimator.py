@@ -36,7 +36,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     \\prod_{t > 1} A_{s_{t-1} s_t} \\prod_t p(x_t | s_t)`. EM maximises the log-likelihood, summed over sequences and
     weighted. Rows of X are time steps. `sequence_id`, `lengths`, a list of arrays, or the column or index level named
     by `sequence` tells which rows belong together; else all rows are one sequence. A missing value (NaN) is integrated
-    out; a row of nothing but NaN is a gap in time.
+    out; a row of nothing but NaN is a gap in time. Data larger than memory are read block by block.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     init_params : "auto" or array-like, default="auto"
         The start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape (n_samples, K), of the
         rows in the order of X. Transitions are those from each row to the next; what the arguments below give is kept.
+        Not for functions of blocks.
     startprob_init : array-like of shape (n_components,) or None, default=None
         Start probabilities at the start of EM; zeros stay.
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
@@ -260,17 +261,21 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             Rows are time steps, in order within their sequence; NaN is a missing value. A list has one array for each
-            sequence.
+            sequence. A function returns, at each call, an iterable of blocks (see :mod:`emkit.blocks`): each is one
+            sequence, a list of sequences, or a table that has the ids as `sequence` says; no sequence goes on in a
+            later block. A memory map of more than 10,000 rows, in which the rows of a sequence lie together, is read in
+            pieces.
         y : None
             Ignored; known states go in `labels`.
         sequence_id : array-like of shape (n_samples,) or None, default=None
             The sequence of each row: any hashable values; ids may interleave.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            A sequence of weight w counts as w sequences; constant within each.
+            A sequence of weight w counts as w sequences; constant within each. If X is a function: one value for each
+            sequence, (n_sequences,), in the order in which they first appear.
         labels : array-like of shape (n_samples,) or None, default=None
-            Known states, 0 to K - 1; -1 or NaN where not known.
+            Known states, 0 to K - 1; -1 or NaN where not known. Not with functions.
         lengths : array-like of int or None, default=None
             Numbers of rows of the sequences, in place of `sequence_id`.
 
@@ -306,7 +311,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             A batch; see `fit`. A sequence does not go on in a later batch.
         y : None
             Ignored.
@@ -428,7 +433,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -445,14 +450,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         y : None
             Ignored.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the mean.
+            Weights of the mean. If X is a function: one value for each sequence.
 
         Returns
         -------
@@ -470,7 +475,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -480,14 +485,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        return self._by_row_of_all(decoding.posterior, X, sequence_id, lengths, len(self.startprob_))
+        return self._by_row_of_all(decoding.posterior, X, sequence_id, lengths, self._n_features_out)
 
     def predict_proba_filtered(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state for each row given this row and those before it: nothing of the future.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -497,14 +502,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        return self._by_row_of_all(lambda *chunk: filtered(*chunk).proba, X, sequence_id, lengths, len(self.startprob_))
+        return self._by_row_of_all(lambda *chunk: filtered(*chunk).proba, X, sequence_id, lengths, self._n_features_out)
 
     def predict_proba_lagged(self, X, *, lag, sequence_id=None, lengths=None):
         """Probability of each state for each row given the rows up to `lag` later: a delay for a surer answer.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         lag : int
             Rows of the future that are known; 0 is `predict_proba_filtered`. Costs O(lag n K^2).
@@ -518,7 +523,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """
         check_integer("lag", lag, 0)
         return self._by_row_of_all(
-            lambda *chunk: decoding.lagged(*chunk, lag), X, sequence_id, lengths, len(self.startprob_)
+            lambda *chunk: decoding.lagged(*chunk, lag), X, sequence_id, lengths, self._n_features_out
         )
 
     def predict(self, X, *, sequence_id=None, lengths=None):
@@ -526,7 +531,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -545,7 +550,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -571,7 +576,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         k : int
             Number of paths. Costs O(n K^2 k) time and O(n K k) memory for the longest sequence.
@@ -600,7 +605,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         n_paths : int, default=1
             Number of draws.
@@ -622,7 +627,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -657,7 +662,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         steps : int
             Number of rows ahead.
@@ -686,7 +691,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             The training data.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
@@ -702,7 +707,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             The training data.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
@@ -718,7 +723,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             The training data.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
@@ -795,6 +800,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
     @property
     def _n_features_out(self):
+        check_is_fitted(self, "transmat_")
         return len(self.startprob_)
 
     def __sklearn_tags__(self):
