@@ -271,7 +271,7 @@ class TestMemory:
         model = EMHiddenMarkov(2, emission="poisson", n_init=1, random_state=0, **options)
         weight = np.repeat(np.random.default_rng(0).integers(3, size=len(self.LENGTHS)), self.LENGTHS).astype(float)
         model.fit(mapped, **told, sample_weight=weight)
-        assert source_of(model, mapped, 10_000, **told, reset=False) is not None
+        assert source_of(model, mapped, **told, reset=False) is not None
         objective = model.objective_
         assert_allclose(model.predict_proba(mapped, **told), model.predict_proba(table, **told), rtol=1e-12)
         assert model.score(mapped, **told, sample_weight=weight) == pytest.approx(
@@ -290,7 +290,7 @@ class TestMemory:
 
     def test_rows_of_a_memory_map_are_views(self, tmp_path):
         mapped = self.mapped(tmp_path, drawn("gaussian", self.LENGTHS))
-        source = source_of(EMHiddenMarkov(2), mapped, 10_000, lengths=self.LENGTHS, reset=True)
+        source = source_of(EMHiddenMarkov(2), mapped, lengths=self.LENGTHS, reset=True)
         assert np.shares_memory(next(iter(source)).rows.X, mapped)
 
     def test_work_memory_does_not_grow_with_the_rows(self):

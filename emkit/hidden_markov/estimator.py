@@ -380,10 +380,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     def _tables(self, X, sequence_id, lengths, sample_weight=None):
         """The same, or of each block where X is read block by block; weights are for functions alone."""
         check_is_fitted(self, "transmat_")
-        rows = chunk_rows(len(self.startprob_))
-        source = source_of(
-            self, X, rows, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False
-        )
+        source = source_of(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
         return [self._table(X, sequence_id, lengths)] if source is None else source.tables()
 
     def _model_for(self, table):
@@ -801,7 +798,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     @property
     def _n_features_out(self):
         check_is_fitted(self, "transmat_")
-        return len(self.startprob_)
+        return len(self.transmat_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

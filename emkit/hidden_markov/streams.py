@@ -141,7 +141,7 @@ class _Ids:
 def source_of(
     estimator: Any,
     X: Any,
-    chunk_rows: int,
+    chunk_rows: int = CHUNK_ROWS,
     *,
     sequence_id: Any = None,
     lengths: Any = None,
