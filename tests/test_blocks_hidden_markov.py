@@ -147,6 +147,34 @@ class TestFit:
         assert_allclose(one.rates_, two.rates_, rtol=1e-5)
         assert one.n_sequences_ == two.n_sequences_ == 309
 
+    def test_a_fit_that_was_killed_goes_on(self, tmp_path):
+        """From the blocks of 12,000 rows, which are read again."""
+        lengths = np.full(200, 60)
+        sequences = cut(drawn("poisson", lengths), lengths)
+        options = {"emission": "poisson", "n_init": 1, "random_state": 0, "tol": 0, "max_iter": 6}
+        whole = EMHiddenMarkov(2, **options).fit(function(sequences))
+        calls = []
+
+        def broken():
+            calls.append(1)
+            if len(calls) == 8:
+                raise OSError("the disk is gone")
+            return iter(sequences)
+
+        path = tmp_path / "fit"
+        with pytest.raises(OSError, match="the disk is gone"):
+            EMHiddenMarkov(2, checkpoint=path, **options).fit(broken)
+        assert path.exists()
+        again = EMHiddenMarkov(2, checkpoint=path, **options).fit(function(sequences))
+        assert_same(again, whole, rtol=0)
+
+    def test_transform_of_the_training_data(self):
+        X = drawn("gaussian", LENGTHS)
+        fresh = EMHiddenMarkov(2, random_state=0).set_output(transform="pandas")
+        proba = fresh.fit_transform(function(cut(X)))
+        assert_array_equal(proba.to_numpy(), fresh.predict_proba(cut(X)))
+        assert list(proba.columns) == ["emhiddenmarkov0", "emhiddenmarkov1"]
+
 
 class TestSample:
     def pieces(self, lengths):
@@ -287,6 +315,15 @@ class TestMemory:
             assert_same(model.fit(mapped, **options), model.fit(X, **options), rtol=0)
         model.set_params(init_params=ids % 2)
         assert_same(model.fit(mapped), model.fit(X), rtol=0)
+
+    def test_a_memory_map_of_which_nothing_is_told(self, tmp_path):
+        mapped = self.mapped(tmp_path, drawn("poisson", [12_000]))
+        model = EMHiddenMarkov(2, emission="poisson", n_init=1, random_state=0).fit(mapped)
+        assert model.n_sequences_ == 1
+        model.predict(mapped)
+        model.fit(mapped[:100], lengths=[60, 40])
+        with pytest.warns(UserWarning, match="its rows are taken as one sequence"):
+            model.predict(mapped)
 
     def test_rows_of_a_memory_map_are_views(self, tmp_path):
         mapped = self.mapped(tmp_path, drawn("gaussian", self.LENGTHS))

@@ -367,21 +367,29 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """The rows, for a fitted model; a warning if several sequences were fitted and nothing tells them apart now."""
         check_is_fitted(self, "transmat_")
         table = read(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
+        if not is_many(table):
+            self._warn_if_untold(X, sequence_id, lengths)
+        return table
+
+    def _warn_if_untold(self, X, sequence_id, lengths):
         told = sequence_id is not None or lengths is not None or self.sequence is not None or holds_sequences(X)
-        if getattr(self, "n_sequences_", 1) > 1 and not told and not is_many(table):
+        if getattr(self, "n_sequences_", 1) > 1 and not told:
             warnings.warn(
                 f"the model was fitted on {self.n_sequences_} sequences, but X comes without sequence_id (or lengths, "
                 "or a column named by `sequence`), so its rows are taken as one sequence",
                 UserWarning,
                 stacklevel=callers_level(),
             )
-        return table
 
     def _tables(self, X, sequence_id, lengths, sample_weight=None):
         """The same, or of each block where X is read block by block; weights are for functions alone."""
         check_is_fitted(self, "transmat_")
         source = source_of(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
-        return [self._table(X, sequence_id, lengths)] if source is None else source.tables()
+        if source is None:
+            return [self._table(X, sequence_id, lengths)]
+        if not callable(X):  # a memory map
+            self._warn_if_untold(X, sequence_id, lengths)
+        return source.tables()
 
     def _model_for(self, table):
         """The fitted model and its parameters; ValueError for rows that it does not know."""

@@ -63,7 +63,7 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     model = make_model(estimator, family)
     given = given_start(estimator, model)
     source = data.source.checked_by(family) if isinstance(data.source, SequenceSource) else data.source
-    problem = HiddenMarkovProblem(model, source, source if data.sample is data.source else data.sample, given)
+    problem = HiddenMarkovProblem(model, source, data.sample, given)
     n_starts = _n_starts(estimator, model, given, data.labels)
     earlier = owner._earlier if owner.warm_start and hasattr(owner, "_earlier") else None
     start: HiddenMarkovParams | None = None
