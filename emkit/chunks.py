@@ -53,11 +53,13 @@ class Rows:
             return np.empty(0, dtype=np.intp)
         return np.flatnonzero(np.isnan(self.X).any(axis=1))
 
-    @cached_property
+    @property
     def complete_part(self) -> Rows:
         """The rows without a missing value."""
-        if not self.has_missing:
-            return self
+        return self._complete_part if self.has_missing else self  # kept, it would be a cycle, which is freed late
+
+    @cached_property
+    def _complete_part(self) -> Rows:
         keep = np.ones(len(self.X), dtype=bool)
         keep[self.missing] = False
         return self.take(np.flatnonzero(keep))
@@ -122,6 +124,11 @@ def split(X: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None = 
         yield Rows(
             piece, ones[: len(piece)] if weight is None else weight[here], None if labels is None else labels[here]
         )
+
+
+def in_one(parts: list[np.ndarray]) -> np.ndarray:
+    """What was computed block by block, one after the other; not copied if there is one block."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class ArraySource:

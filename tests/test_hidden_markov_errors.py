@@ -172,7 +172,7 @@ def test_values_that_an_emission_does_not_take(arguments, data, message):
         (np.full((9, 2), np.nan), r"no observed value in column\(s\) \[0, 1\]"),
         (np.array([[1e200, 0.0], [-1e200, 1.0], [0.0, 2.0]]), r"column\(s\) \[0\] of standard deviation \[inf\]"),
         (np.array([["2026-01-01"], ["2026-01-02"]], dtype="datetime64[D]"), "dates or times"),
-        (lambda: [X], "X is a function, but an array, a frame or a list of arrays is required"),
+        (lambda: 5, "X is a function, so each call must return an iterable of blocks of rows"),
         (csr_array(X), r"X is sparse \(csr_array\), but dense data is required"),
         (csr_matrix(X), r"X is sparse \(csr_matrix\), but dense data is required"),
     ],

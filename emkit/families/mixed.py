@@ -152,6 +152,10 @@ class MixedFamily(Family):
         each = zip(moments, self._with(params), new, strict=True)
         return tuple(Sums(family.recentre(sums, own, later)) for sums, (family, own), later in each)
 
+    def with_prior_of(self, factor: float) -> MixedFamily:
+        by_kind = tuple(Part(columns, family.with_prior_of(factor)) for columns, family in self.by_kind)
+        return replace(self, by_kind=by_kind)
+
     def start(self, rows: Rows, resp: np.ndarray) -> Any:
         return tuple(family.start(part, resp) for (_, family), part in zip(self.by_kind, self._each(rows), strict=True))
 

@@ -102,6 +102,9 @@ class MixtureFamily(Family):
             weights = np.where(totals > 0, counts / np.where(totals > 0, totals, 1), weights)
         return MixtureParams(weights, self.gaussian.m_step(moments, params.gaussians, fixed))
 
+    def recentre(self, moments: Any, params: MixtureParams, new_params: MixtureParams) -> Any:
+        return self.gaussian.recentre(moments, params.gaussians, new_params.gaussians)
+
     def start(self, rows: Rows, resp: np.ndarray) -> MixtureParams:
         """Each component is cut into slabs of equal weight across its longest axis, a Gaussian for each."""
         X = rows.X / self.gaussian.scale

@@ -181,6 +181,12 @@ class StudentFamily(Family):
             )
         return StudentParams(gaussian._replace(means=means), nu)
 
+    def recentre(self, moments: Any, params: StudentParams, new_params: StudentParams) -> StudentMoments:
+        counts, precisions, sums, scatter, tails = moments
+        about_means = (precisions, sums, scatter)
+        moved = self.gaussian.recentre(about_means, params.gaussian, new_params.gaussian)
+        return StudentMoments(counts, precisions, moved.sums, moved.scatter, tails)
+
     def start(self, rows: Rows, resp: np.ndarray) -> StudentParams:
         """Rows that are far from their part count less, by what t with few degrees of freedom makes of them."""
         degrees = np.full(self.n_components, START_DEGREES)

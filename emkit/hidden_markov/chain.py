@@ -14,7 +14,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -48,6 +48,11 @@ class Chain:
     start_allowed: np.ndarray
     moves_allowed: np.ndarray
     fixed: frozenset[str] = frozenset()
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether there are no structural zeros."""
+        return bool(self.start_allowed.all() and self.moves_allowed.all())
 
     @property
     def _has_start(self) -> bool:
@@ -106,6 +111,14 @@ class Chain:
         if self.start != "free":
             return float(moves)
         return float(moves + xlogy((self.startprob_prior - 1)[self.start_allowed], startprob[self.start_allowed]).sum())
+
+    def with_prior_of(self, factor: float) -> Chain:
+        """The same rules with priors that weigh so many times as much."""
+        return replace(
+            self,
+            startprob_prior=1 + (self.startprob_prior - 1) * factor,
+            transmat_prior=1 + (self.transmat_prior - 1) * factor,
+        )
 
     def n_free(self) -> int:
         moves = self.moves_allowed.sum() - len(self.moves_allowed) if "transmat" not in self.fixed else 0

@@ -14,13 +14,17 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from .._warnings import callers_level
 from ..checkpoint import checkpointed
+from ..chunks import in_one
 from ..families.table import COUNTED, takes_only
 from . import decoding, errors
 from .fitting import by_chunk, chunk_rows, fit, fitted_model
-from .reading import as_sequences, check_ignored, holds_sequences, is_many, read, to_row_order
+from .reading import as_sequences, check_ignored, check_values, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores
+from .stepwise import fit_online
+from .streams import source_of
 
 WITH_ID = MappingProxyType({"sequence_id": True})
 
@@ -32,7 +36,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     \\prod_{t > 1} A_{s_{t-1} s_t} \\prod_t p(x_t | s_t)`. EM maximises the log-likelihood, summed over sequences and
     weighted. Rows of X are time steps. `sequence_id`, `lengths`, a list of arrays, or the column or index level named
     by `sequence` tells which rows belong together; else all rows are one sequence. A missing value (NaN) is integrated
-    out; a row of nothing but NaN is a gap in time.
+    out; a row of nothing but NaN is a gap in time. Data larger than memory are read block by block.
 
     Parameters
     ----------
@@ -62,6 +66,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     init_params : "auto" or array-like, default="auto"
         The start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape (n_samples, K), of the
         rows in the order of X. Transitions are those from each row to the next; what the arguments below give is kept.
+        Not for functions of blocks.
     startprob_init : array-like of shape (n_components,) or None, default=None
         Start probabilities at the start of EM; zeros stay.
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
@@ -175,6 +180,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     """
 
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})
+    __metadata_request__partial_fit = MappingProxyType({"sequence_id": True, "sample_weight": True})
     __metadata_request__score = MappingProxyType({"sequence_id": True, "sample_weight": True})
     __metadata_request__predict = WITH_ID
     __metadata_request__predict_proba = WITH_ID
@@ -255,17 +261,21 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             Rows are time steps, in order within their sequence; NaN is a missing value. A list has one array for each
-            sequence.
+            sequence. A function returns, at each call, an iterable of blocks (see :mod:`emkit.blocks`): each is one
+            sequence, a list of sequences, or a table that has the ids as `sequence` says; no sequence goes on in a
+            later block. A memory map of more than 10,000 rows, in which the rows of a sequence lie together, is read in
+            pieces.
         y : None
             Ignored; known states go in `labels`.
         sequence_id : array-like of shape (n_samples,) or None, default=None
             The sequence of each row: any hashable values; ids may interleave.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            A sequence of weight w counts as w sequences; constant within each.
+            A sequence of weight w counts as w sequences; constant within each. If X is a function: one value for each
+            sequence, (n_sequences,), in the order in which they first appear.
         labels : array-like of shape (n_samples,) or None, default=None
-            Known states, 0 to K - 1; -1 or NaN where not known.
+            Known states, 0 to K - 1; -1 or NaN where not known. Not with functions.
         lengths : array-like of int or None, default=None
             Numbers of rows of the sequences, in place of `sequence_id`.
 
@@ -290,6 +300,54 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             checkpointed(fit), X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths
         )
 
+    @with_callbacks
+    def partial_fit(self, X, y=None, *, sequence_id=None, sample_weight=None, lengths=None):
+        """Update the model by one batch of whole sequences: stepwise EM.
+
+        The first batch is fitted to convergence, so it should hold some hundred rows for each state; it also sets the
+        units of `reg_covar` and, without `n_symbols`, the symbols. Each later batch moves the average statistics by the
+        share (t + 2)^-0.6, where t is the weight seen so far in units of the batch's, and is one M-step ([1]_). The
+        order of the batches should be random. After `fit`, this updates that fit. Priors count once for all rows seen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), list of them, or callable
+            A batch; see `fit`. A sequence does not go on in a later batch.
+        y : None
+            Ignored.
+        sequence_id, sample_weight, lengths : array-like or None, default=None
+            See `fit`.
+
+        Returns
+        -------
+        self : EMHiddenMarkov
+            `objective_` is that of the average statistics, for all rows seen; `n_sequences_` are all sequences seen.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, if it is not the one of the first batch where it says what the emissions
+            are, or if a row has probability zero: of a symbol that the first batch lacks, unless
+            ``emissionprob_prior > 1``. The estimator is left as it was.
+
+        References
+        ----------
+        .. [1] Cappe, O. and Moulines, E. (2009). On-line expectation-maximization algorithm for latent data models.
+           JRSS B 71(3), 593-613.
+
+        Examples
+        --------
+        >>> from emkit import EMHiddenMarkov
+        >>> from emkit.datasets import load_earthquakes
+        >>> counts = load_earthquakes().data[:, 1:]
+        >>> online = EMHiddenMarkov(2, emission="poisson", random_state=0)
+        >>> online = online.partial_fit(counts[:60]).partial_fit(counts[60:])
+        >>> online.n_sequences_
+        2
+        """
+        check_ignored(y, X)
+        return self._fit_copy(fit_online, X, sequence_id=sequence_id, sample_weight=sample_weight, lengths=lengths)
+
     def fit_transform(self, X, y=None, *, sequence_id=None, sample_weight=None, labels=None, lengths=None):
         """Fit the model and give the probability of each state for each row; ``fit(X).transform(X)``.
 
@@ -309,22 +367,36 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """The rows, for a fitted model; a warning if several sequences were fitted and nothing tells them apart now."""
         check_is_fitted(self, "transmat_")
         table = read(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
+        if not is_many(table):
+            self._warn_if_untold(X, sequence_id, lengths)
+        return table
+
+    def _warn_if_untold(self, X, sequence_id, lengths):
         told = sequence_id is not None or lengths is not None or self.sequence is not None or holds_sequences(X)
-        if getattr(self, "n_sequences_", 1) > 1 and not told and not is_many(table):
+        if getattr(self, "n_sequences_", 1) > 1 and not told:
             warnings.warn(
                 f"the model was fitted on {self.n_sequences_} sequences, but X comes without sequence_id (or lengths, "
                 "or a column named by `sequence`), so its rows are taken as one sequence",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=callers_level(),
             )
-        return table
+
+    def _tables(self, X, sequence_id, lengths, sample_weight=None):
+        """The same, or of each block where X is read block by block; weights are for functions alone."""
+        check_is_fitted(self, "transmat_")
+        source = source_of(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
+        if source is None:
+            return [self._table(X, sequence_id, lengths)]
+        if not callable(X):  # a memory map
+            self._warn_if_untold(X, sequence_id, lengths)
+        return source.tables()
 
     def _model_for(self, table):
         """The fitted model and its parameters; ValueError for rows that it does not know."""
         model, params = fitted_model(self)
         if table.X.shape[1] != model.family.n_features:
             raise ValueError(f"X has {table.X.shape[1]} features, but the model has {model.family.n_features}")
-        model.family.check_rows(table.X)
+        check_values(model.family, table.X, table.passed)
         return model, params
 
     def _by_row(self, function, table, *shape, dtype=np.float64):
@@ -334,12 +406,39 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             out[place.rows] = values
         return to_row_order(out, table)
 
+    def _by_row_of_all(self, function, X, sequence_id, lengths, *shape, dtype=np.float64):
+        """The same for the rows of all tables."""
+        tables = self._tables(X, sequence_id, lengths)
+        return in_one([self._by_row(function, table, *shape, dtype=dtype) for table in tables])
+
+    def _sums(self, function, X, sample_weight, sequence_id, lengths):
+        """Weighted sum of a function of rows over all tables, and the weight."""
+        total = weight = 0.0
+        for table, own in self._weighted(X, sample_weight, sequence_id, lengths):
+            values = self._by_row(function, table)
+            total += float(values.sum() if own is None else own @ values)
+            weight += float(len(values) if own is None else own.sum())
+        return total, weight
+
+    def _weighted(self, X, sample_weight, sequence_id, lengths):
+        """Tables, and the weights of their rows; None for ones."""
+        if callable(X):
+            for table in self._tables(X, sequence_id, lengths, sample_weight):
+                own = None if table.weight is None else to_row_order(table.weight, table)
+                yield table._replace(weight=None), own
+            return
+        tables = self._tables(X, sequence_id, lengths)
+        n_rows = tables[0].n_rows if isinstance(tables, list) else len(X)
+        weight = check_sample_weight(sample_weight, n_rows, np.dtype(np.float64))
+        for table in tables:
+            yield table, None if weight is None else weight[table.first_row : table.first_row + table.n_rows]
+
     def score_samples(self, X, *, sequence_id=None, lengths=None):
         """Log-likelihood of each row given the rows before it in its sequence.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -349,22 +448,21 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         log_likelihood : ndarray of shape (n_samples,)
             log p(x_t | x_1, ..., x_t-1), natural log; their sum is the log-likelihood. 0 for a missing row.
         """
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(row_scores, table)
+        return self._by_row_of_all(row_scores, X, sequence_id, lengths)
 
     def score(self, X, y=None, *, sequence_id=None, sample_weight=None, lengths=None):
         """Mean log-likelihood of the rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         y : None
             Ignored.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights of the mean.
+            Weights of the mean. If X is a function: one value for each sequence.
 
         Returns
         -------
@@ -372,16 +470,17 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Natural log, per row.
         """
         check_ignored(y, X)
-        scores = self.score_samples(X, sequence_id=sequence_id, lengths=lengths)
-        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-        return float(np.average(scores, weights=weight))
+        total, weight = self._log_likelihood_and_weight(
+            X, sample_weight=sample_weight, sequence_id=sequence_id, lengths=lengths
+        )
+        return total / weight
 
     def predict_proba(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state for each row given its whole sequence (smoothed).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -391,15 +490,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(decoding.posterior, table, len(self.startprob_))
+        return self._by_row_of_all(decoding.posterior, X, sequence_id, lengths, self._n_features_out)
 
     def predict_proba_filtered(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state for each row given this row and those before it: nothing of the future.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -409,15 +507,14 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(lambda *chunk: filtered(*chunk).proba, table, len(self.startprob_))
+        return self._by_row_of_all(lambda *chunk: filtered(*chunk).proba, X, sequence_id, lengths, self._n_features_out)
 
     def predict_proba_lagged(self, X, *, lag, sequence_id=None, lengths=None):
         """Probability of each state for each row given the rows up to `lag` later: a delay for a surer answer.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         lag : int
             Rows of the future that are known; 0 is `predict_proba_filtered`. Costs O(lag n K^2).
@@ -430,15 +527,16 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Rows sum to one.
         """
         check_integer("lag", lag, 0)
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(lambda *chunk: decoding.lagged(*chunk, lag), table, len(self.startprob_))
+        return self._by_row_of_all(
+            lambda *chunk: decoding.lagged(*chunk, lag), X, sequence_id, lengths, self._n_features_out
+        )
 
     def predict(self, X, *, sequence_id=None, lengths=None):
         """State of each row, by `decoder`: on the most probable path, or the most probable one of the row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -457,7 +555,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -469,19 +567,21 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         states : ndarray of shape (n_samples,), int
             Of equally probable paths, the one with the lowest states from the end on.
         """
-        table = self._table(X, sequence_id, lengths)
-        total, states = 0.0, np.empty(len(table.X), np.intp)
-        for place, (log_probability, path) in by_chunk(decoding.best_path, *self._model_for(table), table):
-            total += float(log_probability.sum())
-            states[place.rows] = path
-        return total, to_row_order(states, table)
+        total, states = 0.0, []
+        for table in self._tables(X, sequence_id, lengths):
+            path = np.empty(len(table.X), np.intp)
+            for place, (log_probability, best) in by_chunk(decoding.best_path, *self._model_for(table), table):
+                total += float(log_probability.sum())
+                path[place.rows] = best
+            states.append(to_row_order(path, table))
+        return total, in_one(states)
 
     def decode_k_best(self, X, k, *, sequence_id=None, lengths=None):
         """The k most probable paths of each sequence (list Viterbi).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         k : int
             Number of paths. Costs O(n K^2 k) time and O(n K k) memory for the longest sequence.
@@ -496,18 +596,21 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             -1 where there are fewer paths.
         """
         check_integer("k", k, 1)
-        table = self._table(X, sequence_id, lengths)
-        log_probability, states = np.empty((len(table.ids), k)), np.empty((len(table.X), k), np.intp)
-        for place, best in by_chunk(partial(decoding.best_paths, n_best=k), *self._model_for(table), table):
-            log_probability[place.sequences], states[place.rows] = best
-        return log_probability.T, to_row_order(states, table).T
+        probabilities, paths = [], []
+        for table in self._tables(X, sequence_id, lengths):
+            log_probability, states = np.empty((len(table.ids), k)), np.empty((len(table.X), k), np.intp)
+            for place, best in by_chunk(partial(decoding.best_paths, n_best=k), *self._model_for(table), table):
+                log_probability[place.sequences], states[place.rows] = best
+            probabilities.append(log_probability)
+            paths.append(to_row_order(states, table))
+        return in_one(probabilities).T, in_one(paths).T
 
     def sample_paths(self, X, n_paths=1, *, sequence_id=None, lengths=None):
         """Draw paths of states from their posterior given the sequences.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         n_paths : int, default=1
             Number of draws.
@@ -520,15 +623,16 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """
         check_integer("n_paths", n_paths, 1)
         rng = self._random_generator()
-        table = self._table(X, sequence_id, lengths)
-        return self._by_row(lambda *chunk: decoding.drawn_paths(*chunk, n_paths, rng), table, n_paths, dtype=np.intp).T
+        return self._by_row_of_all(
+            lambda *chunk: decoding.drawn_paths(*chunk, n_paths, rng), X, sequence_id, lengths, n_paths, dtype=np.intp
+        ).T
 
     def transform(self, X, *, sequence_id=None, lengths=None):
         """Probability of each state as features, for a later step of a pipeline; the same as `predict_proba`.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         sequence_id, lengths : array-like or None, default=None
             See `fit`.
@@ -563,7 +667,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             See `fit`.
         steps : int
             Number of rows ahead.
@@ -580,17 +684,19 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             other emissions.
         """
         check_integer("steps", steps, 1)
-        table = self._table(X, sequence_id, lengths)
         model, params = fitted_model(self)
-        last = [proba for _, proba in by_chunk(decoding.last_states, *self._model_for(table), table)]
-        return decoding.forecast(model, params, table.ids, np.concatenate(last), steps)
+        ids, last = [], []
+        for table in self._tables(X, sequence_id, lengths):
+            ids += table.ids
+            last += [proba for _, proba in by_chunk(decoding.last_states, *self._model_for(table), table)]
+        return decoding.forecast(model, params, ids, np.concatenate(last), steps)
 
     def bic(self, X, *, sequence_id=None, sample_weight=None, lengths=None):
         """Bayesian information criterion; lower is better. See :func:`emkit.selection.bic`.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             The training data.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
@@ -606,7 +712,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             The training data.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
@@ -622,7 +728,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or list of them
+        X : array-like of shape (n_samples, n_features), list of them, or callable
             The training data.
         sequence_id, sample_weight, lengths : array-like or None, default=None
             See `fit`.
@@ -635,10 +741,11 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
     def _posterior_entropy(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
         """Entropy of the paths of states given their sequences, natural log, weighted total."""
-        table = self._table(X, sequence_id, lengths)
-        entropy = self._by_row(decoding.path_entropy, table)
-        weight = check_sample_weight(sample_weight, len(table.X), np.dtype(np.float64))
-        return float(entropy.sum() if weight is None else weight @ entropy)
+        return self._sums(decoding.path_entropy, X, sample_weight, sequence_id, lengths)[0]
+
+    def _log_likelihood_and_weight(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
+        """Weighted log-likelihood of the rows, natural log, and their weight; totals."""
+        return self._sums(row_scores, X, sample_weight, sequence_id, lengths)
 
     def standard_errors(
         self,
@@ -698,7 +805,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
 
     @property
     def _n_features_out(self):
-        return len(self.startprob_)
+        check_is_fitted(self, "transmat_")
+        return len(self.transmat_)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -24,13 +25,16 @@ from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
 from ..families.table import family_class, family_of_rows
 from ..kernels import _markov as kernels
+from ..online import OnlineState
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
-from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams
+from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
 from .problem import HiddenMarkovProblem
-from .reading import Table, as_sequences, read, to_grouped, to_row_order
+from .reading import Table, as_sequences, read, to_grouped
 from .sequences import Sequences, split
 from .smoothing import ImpossibleRowError, filtered
 from .starts import Starts
+from .streams import SequenceSource, source_of
+from .training import Training, training_of_blocks, training_of_table
 
 if TYPE_CHECKING:
     from .estimator import EMHiddenMarkov
@@ -40,42 +44,67 @@ CHUNK_ROWS = 10_000
 GIVEN = ("means", "covariances", "emissionprob", "rates", "weights", "degrees_of_freedom")
 
 
+class Online(NamedTuple):
+    """What `partial_fit` goes on from: the family of the first batch, and the averaged statistics."""
+
+    family: Family
+    state: OnlineState[HiddenMarkovParams, HiddenMarkovStats]
+
+
 def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: Any) -> None:
     """Fit `estimator`, a blank copy of `owner`, by EM on all sequences."""
     check_params(estimator)
-    table = read(estimator, X, reset=True, **metadata)
-    unobserved = np.flatnonzero(np.isnan(table.X).all(axis=0)).tolist()
-    check_rows(len(table.X), unobserved, estimator.n_components, least=1)
-    options = options_of(estimator)
-    model = make_model(estimator, _family(estimator, options, table))
-    data = as_sequences(table)
+    options, rng = options_of(estimator), estimator._random_generator()
+    data = _read(estimator, X, rng.spawn(1)[0], metadata)
+    check_rows(data.n_rows, data.unobserved, estimator.n_components, least=1)
+    family = family_of_rows(
+        estimator.emission, "emission", estimator.n_components, options, data.X, data.weight, data.places
+    )
+    model = make_model(estimator, family)
     given = given_start(estimator, model)
-    rng = estimator._random_generator()
-    problem = HiddenMarkovProblem(model, split(data, chunk_rows(estimator.n_components)), given, rng)
-    n_starts = _n_starts(estimator, model, given, data)
+    source = data.source.checked_by(family) if isinstance(data.source, SequenceSource) else data.source
+    problem = HiddenMarkovProblem(model, source, data.sample, given)
+    n_starts = _n_starts(estimator, model, given, data.labels)
     earlier = owner._earlier if owner.warm_start and hasattr(owner, "_earlier") else None
     start: HiddenMarkovParams | None = None
     if earlier is not None:
         start = _continued(owner, estimator.emission, options, model)
     elif not isinstance(estimator.init_params, str):
+        (table,) = data.tables()
         resp = check_responsibilities(estimator.init_params, table.n_rows, estimator.n_components)
-        start = Starts(model, data, given).from_responsibilities(to_grouped(resp, table))
+        start = Starts(model, as_sequences(table), given).from_responsibilities(to_grouped(resp, table))
     elif n_starts == 1:
         start = problem.draw(0, rng.spawn(1)[0])
     try:
         search = estimator._search(problem, n_starts, rng, owner, partial(published, model), start, earlier)
     except ImpossibleRowError:
-        list(by_chunk(filtered, model, problem.draw(0, rng) if start is None else start, table))  # names the row
+        name_impossible_row(model, problem.draw(0, rng) if start is None else start, data.tables)
         raise UnusableStartError(
             "EM cannot go on from any start: under each, some row has probability zero. Look for rows that labels or "
             "the zeros of transmat_init, startprob_init or emissionprob_init rule out"
         ) from None
     best = search.best.result
-    for name, value in published(model, best.params).items():
-        setattr(estimator, name, value)
-    estimator.n_sequences_ = len(data)
+    publish(estimator, model, best.params)
+    estimator.n_sequences_ = data.n_sequences
     estimator._fitted_type = (estimator.emission, options)
+    weight = best.stats.weight
+    estimator._online = Online(model.family, OnlineState(best.params, best.stats * (1 / weight), weight, best.n_iter))
     estimator._record(search, model)
+
+
+def _read(estimator: EMHiddenMarkov, X: Any, rng: np.random.Generator, metadata: dict[str, Any]) -> Training:
+    """The training data; where no start is given for each row, they may be read block by block."""
+    rows = chunk_rows(estimator.n_components)
+    cuts = make_chain(estimator).allows_all  # else a stretch could not begin anywhere
+    starts_from_rows = not isinstance(estimator.init_params, str)
+    source = None
+    if callable(X) or hasattr(X, "__next__") or not starts_from_rows:
+        source = source_of(estimator, X, rows, reset=True, **metadata)
+    if source is None:
+        return training_of_table(read(estimator, X, reset=True, **metadata), rows, cuts, rng)
+    if starts_from_rows:
+        raise ValueError("init_params must be 'auto' where X is read block by block")
+    return training_of_blocks(source, cuts, rng)
 
 
 def chunk_rows(n_components: int) -> int:
@@ -105,14 +134,17 @@ def by_chunk(
         except ImpossibleRowError as error:
             grouped = row + error.row
             raise ImpossibleRowError(
-                _passed(grouped if table.order is None else int(table.order[grouped]), table)
+                table.passed(grouped if table.order is None else int(table.order[grouped]))
             ) from None
         row, sequence = place.rows.stop, place.sequences.stop
 
 
-def _passed(row: int, table: Table) -> int:
-    """Where a row of `table.X` stands in the X that the user passed."""
-    return row if table.kept is None else int(table.kept[row])
+def name_impossible_row(
+    model: HiddenMarkovModel, params: HiddenMarkovParams, tables: Callable[[], Iterable[Table]]
+) -> None:
+    """ImpossibleRowError for the first row that these parameters rule out, as the user counts; if there is one."""
+    for table in tables():
+        deque(by_chunk(filtered, model, params, table), maxlen=0)
 
 
 def check_params(estimator: EMHiddenMarkov) -> None:
@@ -141,16 +173,16 @@ def options_of(estimator: EMHiddenMarkov) -> Options:
     )
 
 
-def _family(estimator: EMHiddenMarkov, options: Options, table: Table) -> Family:
-    weight = None if table.weight is None else to_row_order(table.weight, table)
-    return family_of_rows(estimator.emission, "emission", estimator.n_components, options, table.X, weight, table.kept)
-
-
 def make_model(estimator: EMHiddenMarkov, family: Family) -> HiddenMarkovModel:
+    fixed = frozenset(estimator.fixed) - frozenset(PARAMETERS)
+    return HiddenMarkovModel(family, make_chain(estimator), fixed, can_accelerate=family.has_vector)
+
+
+def make_chain(estimator: EMHiddenMarkov) -> Chain:
     k = estimator.n_components
     startprob, transmat = _given_chain(estimator)
     prior = _prior("transmat_prior", estimator.transmat_prior, (k, k)) + float(estimator.sticky) * np.eye(k)
-    chain = Chain(
+    return Chain(
         estimator.start,
         _prior("startprob_prior", estimator.startprob_prior, (k,)),
         prior,
@@ -158,8 +190,6 @@ def make_model(estimator: EMHiddenMarkov, family: Family) -> HiddenMarkovModel:
         np.ones((k, k), dtype=bool) if transmat is None else transmat > 0,
         frozenset(estimator.fixed) & frozenset(PARAMETERS),
     )
-    fixed = frozenset(estimator.fixed) - frozenset(PARAMETERS)
-    return HiddenMarkovModel(family, chain, fixed, can_accelerate=family.has_vector)
 
 
 def _given_chain(estimator: EMHiddenMarkov) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -211,11 +241,11 @@ def given_start(estimator: EMHiddenMarkov, model: HiddenMarkovModel) -> dict[str
 
 
 def _n_starts(
-    estimator: EMHiddenMarkov, model: HiddenMarkovModel, given: dict[str, Any], data: Sequences
+    estimator: EMHiddenMarkov, model: HiddenMarkovModel, given: dict[str, Any], labels: np.ndarray | None
 ) -> int | None:
     """Number of full starts; None for a race of short ones, 1 where nothing is left to chance."""
     n_starts = check_n_init(estimator.n_init)
-    labelled = data.labels is not None and len(np.unique(data.labels[data.labels >= 0])) == estimator.n_components
+    labelled = labels is not None and len(np.unique(labels[labels >= 0])) == estimator.n_components
     has_means = "means" in given and given["means"].shape[1:] == (model.family.n_features,)
     certain = labelled or has_means or set(model.family.names) <= set(given)
     if certain or estimator.n_components == 1 or (n_starts is None and estimator.max_iter == 0):
@@ -233,9 +263,7 @@ def _continued(owner: EMHiddenMarkov, emission: Any, options: Options, model: Hi
         "emission": (then, emission),
         "covariance_type": (then_options.covariance_type, options.covariance_type),
     }
-    for name, (old, new) in settings.items():
-        if old != new:
-            raise ValueError(f"warm_start=True continues a fit with {name}={old!r}, but now {name}={new!r}")
+    check_continues("warm_start=True", settings)
     try:
         parts = family.from_parts(before.family.parts(params.emission))
     except ValueError as error:
@@ -249,6 +277,18 @@ def _continued(owner: EMHiddenMarkov, emission: Any, options: Options, model: Hi
         np.where(chain.start_allowed, params.startprob, 0.0), chain.start_allowed / chain.start_allowed.sum()
     )
     return HiddenMarkovParams(chain.start_of(startprob, transmat), transmat, parts)
+
+
+def publish(estimator: EMHiddenMarkov, model: HiddenMarkovModel, params: HiddenMarkovParams) -> None:
+    for name, value in published(model, params).items():
+        setattr(estimator, name, value)
+
+
+def check_continues(what: str, settings: dict[str, tuple[Any, Any]]) -> None:
+    """ValueError if `what` would continue a fit with other settings; of each, those of then and now."""
+    for name, (then, now) in settings.items():
+        if then is not now and not np.array_equal(then, now):
+            raise ValueError(f"{what} continues a fit with {name}={then!r}, but now {name}={now!r}")
 
 
 def published(model: HiddenMarkovModel, params: HiddenMarkovParams) -> dict[str, Any]:

@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ import numpy as np
 from ..engine import Stats, UnusableStartError
 from ..families.base import Family, Sums
 from .chain import Chain
-from .sequences import Sequences
+from .sequences import Sequences, joined
 from .smoothing import Smoothed, smoothed_pieces
 
 PARAMETERS = ("startprob", "transmat")
@@ -82,7 +82,7 @@ class HiddenMarkovModel:
 
     def init_params(self, chunks: Iterable[Sequences], rng: np.random.Generator) -> HiddenMarkovParams:
         """A start from k-means on all rows."""
-        from .starts import Starts, joined  # starts use the model
+        from .starts import Starts  # starts use the model
 
         return Starts(self, joined(list(chunks))).draw("kmeans", rng)
 
@@ -109,6 +109,16 @@ class HiddenMarkovModel:
 
     def log_prior(self, params: HiddenMarkovParams) -> float:
         return self.chain.log_prior(params.startprob, params.transmat) + self.family.log_prior(params.emission)
+
+    def recentre(
+        self, stats: HiddenMarkovStats, params: HiddenMarkovParams, new_params: HiddenMarkovParams
+    ) -> HiddenMarkovStats:
+        """The same statistics, as if taken under `new_params`."""
+        return replace(stats, moments=Sums(self.family.recentre(stats.moments, params.emission, new_params.emission)))
+
+    def per_row(self, weight: float) -> HiddenMarkovModel:
+        """The model for statistics of one row on average, in place of those of the given weight."""
+        return replace(self, family=self.family.with_prior_of(1 / weight), chain=self.chain.with_prior_of(1 / weight))
 
     def n_free(self, params: HiddenMarkovParams) -> int:
         return self.chain.n_free() + self.family.n_free(self.fixed)

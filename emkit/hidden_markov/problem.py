@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -11,11 +12,9 @@ from scipy.spatial.distance import cdist
 from ..engine import EMResult
 from ..executors import Executor
 from .model import HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
-from .sequences import Sequences, split
-from .starts import METHODS, Starts, joined
+from .sequences import Sequences, joined
+from .starts import METHODS, Starts
 
-SAMPLE_ROWS = 10_000  # from here on, starts are compared on some of the sequences
-PIECE = 1_000  # rows of a stretch that stands for a long sequence
 SAME = 0.02
 Result = EMResult[HiddenMarkovParams, HiddenMarkovStats]
 
@@ -26,30 +25,18 @@ class HiddenMarkovProblem:
     def __init__(
         self,
         model: HiddenMarkovModel,
-        source: list[Sequences],
+        source: Iterable[Sequences],
+        sample: Iterable[Sequences],
         given: dict[str, Any],
-        rng: np.random.Generator,
     ) -> None:
         self.model = model
         self.source = source
+        self.sample = sample
         self._given = given
-        self._rng = rng.spawn(1)[0]
-
-    @cached_property
-    def sample(self) -> list[Sequences]:
-        labelled = any(chunk.labels is not None for chunk in self.source)  # few may be, and these matter
-        if labelled or sum(len(chunk.rows) for chunk in self.source) <= SAMPLE_ROWS:
-            return self.source
-        whole, chain = joined(self.source), self.model.chain
-        if chain.start_allowed.all() and chain.moves_allowed.all():  # else a piece could not begin anywhere
-            whole = _in_pieces(whole)
-        order = self._rng.permutation(len(whole))
-        n = int(np.searchsorted(np.cumsum(whole.lengths[order]), SAMPLE_ROWS)) + 1
-        return split(whole.take(np.sort(order[:n])), SAMPLE_ROWS)
 
     @cached_property
     def _starts(self) -> Starts:
-        return Starts(self.model, joined(self.sample), self._given)
+        return Starts(self.model, joined(list(self.sample)), self._given)
 
     def draw(self, number: int, rng: np.random.Generator) -> HiddenMarkovParams:
         return self._starts.draw(METHODS[number % len(METHODS)], rng)
@@ -99,9 +86,3 @@ class HiddenMarkovProblem:
         k = len(params.startprob)
         arrays = [np.asarray(a) for part in parts.values() for a in (part if isinstance(part, list) else [part])]
         return np.concatenate([a.reshape(k, -1) for a in arrays if a.ndim and len(a) == k], axis=1)
-
-
-def _in_pieces(data: Sequences) -> Sequences:
-    """Long sequences cut into stretches, each a sequence by itself."""
-    starts = [np.arange(start, end, PIECE) for start, end in zip(data.starts[:-1], data.starts[1:], strict=True)]
-    return Sequences(data.rows, np.concatenate([*starts, data.starts[-1:]]).astype(np.intp), data.labels)

@@ -8,7 +8,7 @@ its value and what is allowed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from itertools import compress, count
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -18,6 +18,8 @@ from scipy.sparse import issparse
 
 from .._validation import _read, check_labels, check_sample_weight, is_missing
 from ..chunks import Rows
+from ..families.base import Family
+from ..families.discrete import UnknownValueError
 from .sequences import Sequences, known
 
 
@@ -32,6 +34,11 @@ class Table(NamedTuple):
     labels: np.ndarray | None  # (n,) intp, grouped: the known state or -1; None if no state is known
     kept: np.ndarray | None  # indices of the user's rows that X holds, the others have weight zero; None for all
     n_rows: int  # of the user's X
+    first_row: int = 0  # rows in the blocks before, where X is read block by block
+
+    def passed(self, row: int) -> int:
+        """Where a row of `X` stands in what the user passed."""
+        return self.first_row + (row if self.kept is None else int(self.kept[row]))
 
 
 def read(
@@ -43,13 +50,15 @@ def read(
     sample_weight: Any = None,
     labels: Any = None,
     reset: bool,
+    min_rows: int = 2,
 ) -> Table:
     """Read the rows and what belongs to them; sequences of weight zero are left out.
 
     `estimator` has `sequence` and, for labels, `n_components`. With `reset` its `n_features_in_` and
-    `feature_names_in_` are set, else checked; they leave out the column that holds the ids.
+    `feature_names_in_` are set, else checked; they leave out the column that holds the ids. `min_rows` is the least
+    length of a sequence that is alone in a fit.
     """
-    data, codes, ids = _read_rows(estimator, X, sequence_id, lengths, reset)
+    data, codes, ids = _read_rows(estimator, X, sequence_id, lengths, reset, min_rows)
     n_rows = len(data)
     order, starts = _group(codes, len(ids))
     weight = check_sample_weight(sample_weight, len(data), np.dtype(np.float64))
@@ -88,6 +97,14 @@ def to_row_order(values: np.ndarray, table: Table) -> np.ndarray:
     return result
 
 
+def check_values(family: Family, X: np.ndarray, passed: Callable[[int], int]) -> None:
+    """ValueError for a value that the family does not know; `passed` gives the row as the user counts."""
+    try:
+        family.check_rows(X)
+    except UnknownValueError as error:
+        raise UnknownValueError(error.value, passed(error.row), error.column, error.allowed) from None
+
+
 def is_many(table: Table) -> bool:
     """Whether there is more than one sequence."""
     return len(table.ids) > 1
@@ -107,6 +124,25 @@ def sequence_ids(sequence: str | int | None, X: Any) -> Any:
 def without_ids(sequence: str | int | None, X: Any) -> Any:
     """X without the column that holds the ids, if there is one."""
     return _without_ids(_check_sequence(sequence), X, needed=False)[0]
+
+
+def grouped_already(estimator: Any, X: Any, sequence_id: Any, lengths: Any) -> tuple[np.ndarray, list[Hashable]] | None:
+    """Where each sequence of a table begins, as in `Table`, and the ids; None if its rows do not lie together."""
+    check_sources(X, sequence_id, lengths)
+    if lengths is not None:
+        counts = check_lengths(lengths, len(X))
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp), list(range(len(counts)))
+    ids = sequence_ids(estimator.sequence, X) if sequence_id is None else sequence_id
+    codes, names = numbered("sequence_id", ids, len(X))
+    order, starts = _group(codes, len(names))
+    return (starts, names) if order is None else None
+
+
+def weight_of_sequences(sample_weight: Any, starts: np.ndarray) -> np.ndarray:
+    """Weight of each sequence, (s,), from those of rows that are grouped."""
+    weight = check_sample_weight(sample_weight, int(starts[-1]), np.dtype(np.float64))
+    assert weight is not None
+    return _sequence_weights(weight, starts, list(range(len(starts) - 1)))
 
 
 def check_ignored(y: Any, X: Any) -> None:
@@ -132,7 +168,7 @@ def _is_array(element: Any) -> bool:
 
 
 def _read_rows(
-    estimator: Any, X: Any, sequence_id: Any, lengths: Any, reset: bool
+    estimator: Any, X: Any, sequence_id: Any, lengths: Any, reset: bool, min_rows: int
 ) -> tuple[np.ndarray, np.ndarray, list[Hashable]]:
     """X in the user's order, the number of the sequence of each row, (n,), and the ids of the sequences."""
     sequence = _check_sequence(estimator.sequence)
@@ -148,7 +184,7 @@ def _read_rows(
         parts = [features]
         if implicit:
             name, ids = f"sequence={sequence!r}", inside
-    data = _read_parts(estimator, parts, reset)
+    data = _read_parts(estimator, parts, reset, min_rows)
     if ids is not None:
         return data, *numbered(name, ids, len(data))
     counts = np.array([len(data)]) if lengths is None else check_lengths(lengths, len(data))
@@ -189,8 +225,8 @@ def _joined(tables: list[Any]) -> list[Any]:
     return tables
 
 
-def _read_parts(estimator: Any, parts: list[Any], reset: bool) -> np.ndarray:
-    min_rows = 2 if reset and len(parts) == 1 else 1
+def _read_parts(estimator: Any, parts: list[Any], reset: bool, min_rows: int) -> np.ndarray:
+    min_rows = min_rows if reset and len(parts) == 1 else 1
     read_parts = [
         _read(estimator, part, reset=reset and number == 0, min_rows=min_rows) for number, part in enumerate(parts)
     ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..chunks import Rows
+from ..chunks import joined as joined_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +64,49 @@ def known(labels: np.ndarray) -> np.ndarray | None:
 
 def split(sequences: Sequences, chunk_rows: int) -> list[Sequences]:
     """Consecutive sequences of together at most `chunk_rows` rows, as views; a longer one is a chunk of its own."""
-    starts, chunks, first = sequences.starts, [], 0
-    while first < len(sequences):
+    return [_between(sequences, first, end) for first, end in borders(sequences.starts, chunk_rows)]
+
+
+def borders(starts: np.ndarray, chunk_rows: int) -> Iterator[tuple[int, int]]:
+    """The first sequence of each chunk and that after its last."""
+    first = 0
+    while first < len(starts) - 1:
         end = int(np.searchsorted(starts, starts[first] + chunk_rows, side="right")) - 1
         end = max(end, first + 1)
-        chunks.append(_between(sequences, first, end))
+        yield first, end
         first = end
-    return chunks
+
+
+def rechunked(blocks: Iterable[Sequences], chunk_rows: int) -> Iterator[Sequences]:
+    """The chunks of `split`, as if the blocks were one; of these no more than two are in memory, and a chunk."""
+    waiting: list[Sequences] = []
+    n_rows = 0
+    for block in blocks:
+        if waiting and n_rows + block.lengths[0] > chunk_rows:  # so a long sequence is not copied
+            yield joined(waiting)
+            waiting, n_rows = [], 0
+        waiting.append(block)
+        n_rows += len(block.rows)
+        if n_rows > chunk_rows:
+            *full, last = split(joined(waiting), chunk_rows)
+            yield from full
+            waiting, n_rows = [last], len(last.rows)
+    if waiting:
+        yield joined(waiting)
+
+
+def joined(chunks: Sequence[Sequences]) -> Sequences:
+    """Chunks one after the other, as one."""
+    if len(chunks) == 1:
+        return chunks[0]
+    ends = np.cumsum([0] + [len(chunk.rows) for chunk in chunks])
+    starts = [chunk.starts[:-1] + end for chunk, end in zip(chunks, ends, strict=False)]
+    labels = None
+    if any(chunk.labels is not None for chunk in chunks):
+        unknown = (np.full(len(c.rows), -1) if c.labels is None else c.labels for c in chunks)
+        labels = np.concatenate(list(unknown))
+    rows = joined_rows(chunk.rows for chunk in chunks)
+    return Sequences(rows, np.concatenate([*starts, ends[-1:]]).astype(np.intp), labels)
 
 
 def _between(sequences: Sequences, first: int, end: int) -> Sequences:

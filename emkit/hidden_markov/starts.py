@@ -8,12 +8,10 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..chunks import joined as joined_rows
 from ..seeding import names_of_parts, partition, squared_distances
 from .chain import shares_of
 from .sequences import Sequences
@@ -24,20 +22,6 @@ if TYPE_CHECKING:
 METHODS = ("kmeans", "rows", "segments", "k-means++")
 SURE = 0.9  # share of a row that goes to its own part at a start
 STAYS = (0.0, 0.5, 0.9)  # how much states tend to stay in drawn transition matrices
-
-
-def joined(chunks: Sequence[Sequences]) -> Sequences:
-    """Chunks one after the other, as one."""
-    if len(chunks) == 1:
-        return chunks[0]
-    ends = np.cumsum([0] + [len(chunk.rows) for chunk in chunks])
-    starts = [chunk.starts[:-1] + end for chunk, end in zip(chunks, ends, strict=False)]
-    labels = None
-    if any(chunk.labels is not None for chunk in chunks):
-        unknown = (np.full(len(c.rows), -1) if c.labels is None else c.labels for c in chunks)
-        labels = np.concatenate(list(unknown))
-    rows = joined_rows(chunk.rows for chunk in chunks)
-    return Sequences(rows, np.concatenate([*starts, ends[-1:]]).astype(np.intp), labels)
 
 
 class Starts:

@@ -141,6 +141,9 @@ def entropy(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: An
 
 def log_likelihood_of(estimator: Any, X: Any, sample_weight: Any, metadata: dict[str, Any]) -> tuple[float, float]:
     """Log-likelihood (natural log) and weight, summed over the rows."""
+    if hasattr(estimator, "_log_likelihood_and_weight"):  # data may be read block by block
+        total, weight = estimator._log_likelihood_and_weight(X, sample_weight=sample_weight, **metadata)
+        return float(total), float(weight)
     # a topic model's scores are of half the tokens, given the others
     by_row = getattr(estimator, "_training_log_likelihood", None) or estimator.score_samples
     scores = np.asarray(by_row(X, **metadata), dtype=np.float64)
