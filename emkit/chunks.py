@@ -53,11 +53,13 @@ class Rows:
             return np.empty(0, dtype=np.intp)
         return np.flatnonzero(np.isnan(self.X).any(axis=1))
 
-    @cached_property
+    @property
     def complete_part(self) -> Rows:
         """The rows without a missing value."""
-        if not self.has_missing:
-            return self
+        return self._complete if self.has_missing else self  # not kept: a chunk that holds itself is freed late
+
+    @cached_property
+    def _complete(self) -> Rows:
         keep = np.ones(len(self.X), dtype=bool)
         keep[self.missing] = False
         return self.take(np.flatnonzero(keep))
@@ -124,6 +126,17 @@ def split(X: np.ndarray, weight: np.ndarray | None, labels: np.ndarray | None = 
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What a function makes of each chunk of a source; made anew whenever it is iterated."""
+
+    chunks: Iterable[Rows]
+    function: Callable[[Rows], Rows]
+
+    def __iter__(self) -> Iterator[Rows]:
+        return map(self.function, self.chunks)
+
+
 class ArraySource:
     """Chunks of an array in memory or of a memory map: views, made once."""
 
@@ -136,6 +149,11 @@ class ArraySource:
 
     def __iter__(self) -> Iterator[Rows]:
         return iter(self._chunks)
+
+    def converted(self, dtype: Any) -> ArraySource:
+        """The same in another type."""
+        rows = joined(self._chunks)
+        return ArraySource(rows.X.astype(dtype), rows.weight.astype(dtype), rows.labels)
 
 
 class BlockSource:

@@ -14,7 +14,7 @@ from .._warnings import callers_level
 from ..chunks import ArraySource
 from ..engine import EMResult
 from ..families.base import Options
-from ..families.mixed import ByColumn, MixedFamily, Part
+from ..families.mixed import ByColumn, MixedFamily
 from ..families.table import FAMILIES
 from ..mixture.model import MixtureModel, MixtureParams
 from ..restarts import Search
@@ -120,8 +120,7 @@ class MixtureRecipe:
         return MixtureTable(self.scales, params.weights, means, covariances, tuple(tables))
 
     def per_row(self, model: MixtureModel, weight: float) -> MixtureModel:
-        by_kind = tuple(Part(columns, family.with_prior_of(1 / weight)) for columns, family in self.family.by_kind)
-        return MixtureModel(replace(self.family, by_kind=by_kind))
+        return MixtureModel(self.family.with_prior_of(1 / weight))
 
 
 class Fit(NamedTuple):
