@@ -150,25 +150,30 @@ class Seen(NamedTuple):
 
 
 def as_source(
-    estimator: Any, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
+    estimator: Any,
+    X: Any,
+    sample_weight: Any = None,
+    labels: Any = None,
+    *,
+    reset: bool,
+    floats: Sequence[Any] = FLOATS,
 ) -> tuple[Source, np.ndarray | None]:
     """Chunks of an array, frame, memory map or blocks of rows (see :mod:`emkit.blocks`); see :mod:`emkit.chunks`.
 
     Rows of weight zero are left out: they are repeated no times. The second result are the indices of the
-    rows that were kept, or None for all.
+    rows that were kept, or None for all. Rows of another type than `floats` become that of the first of them.
     """
     if isinstance(X, Seen):
         vars(estimator).update(X.attributes if reset else {})
-        return X.source, None
+        return X.source if X.source.dtype in floats else X.source.converted(floats[0]), None
     blocks = blocks_of(X)
+    if blocks is None and isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in floats and labels is None:
+        blocks = partial(_pieces, X)  # converted piece by piece
     if blocks is not None:
         if labels is not None:
             raise ValueError("labels must be None where X is read block by block")
-        return _block_source(estimator, blocks, sample_weight, reset=reset), None
-    in_pieces = isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in FLOATS and labels is None
-    if in_pieces:  # converted piece by piece
-        return _block_source(estimator, partial(_pieces, X), sample_weight, reset=reset), None
-    X = _read(estimator, X, reset=reset, min_rows=2 if reset else 1)
+        return _block_source(estimator, blocks, sample_weight, reset=reset, floats=floats)
+    X = _read(estimator, X, reset=reset, min_rows=2 if reset else 1, floats=floats)
     weight = check_sample_weight(sample_weight, len(X), X.dtype)
     known = None if labels is None else check_labels(labels, len(X), estimator.n_components)
     kept = None
@@ -216,32 +221,35 @@ def is_missing(value: Any) -> bool:
         return True
 
 
-def _block_source(estimator: Any, blocks: Blocks, sample_weight: Any, *, reset: bool) -> BlockSource:
+def _block_source(
+    estimator: Any, blocks: Blocks, sample_weight: Any, *, reset: bool, floats: Sequence[Any]
+) -> tuple[BlockSource, np.ndarray | None]:
     first = next((block for block in iterate(blocks) if len(block)), None)
     if first is None:
         raise ValueError("X is a function that yields no block of rows (n_samples=0)")
-    head = _read(estimator, first, reset=reset, min_rows=1)
+    head = _read(estimator, first, reset=reset, min_rows=1, floats=floats)
 
     def read(block: Any) -> np.ndarray:
-        return _read(estimator, block, reset=False, min_rows=0).astype(head.dtype, copy=False)
+        return _read(estimator, block, reset=False, min_rows=0, floats=floats).astype(head.dtype, copy=False)
 
     weight = check_sample_weight(sample_weight, None, head.dtype)
-    return BlockSource(lambda: iterate(blocks), read, weight, head.dtype, head.shape[1])
+    kept = None if weight is None or weight.all() else np.flatnonzero(weight)
+    return BlockSource(lambda: iterate(blocks), read, weight, head.dtype, head.shape[1]), kept
 
 
 def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
     return (X[start : start + CHUNK_ROWS] for start in range(0, len(X), CHUNK_ROWS))
 
 
-def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int) -> np.ndarray:
-    """A two-dimensional float64 or float32 array; NaN (or a mask, or None in a frame) is a missing value."""
+def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int, floats: Sequence[Any] = FLOATS) -> np.ndarray:
+    """A two-dimensional array of one of some float types; NaN (or a mask, or None in a frame) is a missing value."""
     if issparse(X):
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     refuse_dates(X)
     X = unmasked(X)
     try:
         return validate_data(
-            estimator, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan", ensure_min_samples=min_rows
+            estimator, X, reset=reset, dtype=list(floats), ensure_all_finite="allow-nan", ensure_min_samples=min_rows
         )
     except ValueError as error:
         if "could not convert string to float" not in str(error):

@@ -56,10 +56,10 @@ class Rows:
     @property
     def complete_part(self) -> Rows:
         """The rows without a missing value."""
-        return self._complete_part if self.has_missing else self  # kept, it would be a cycle, which is freed late
+        return self._complete if self.has_missing else self  # not kept: a chunk that holds itself is freed late
 
     @cached_property
-    def _complete_part(self) -> Rows:
+    def _complete(self) -> Rows:
         keep = np.ones(len(self.X), dtype=bool)
         keep[self.missing] = False
         return self.take(np.flatnonzero(keep))
@@ -131,6 +131,17 @@ def in_one(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What a function makes of each chunk of a source; made anew whenever it is iterated."""
+
+    chunks: Iterable[Rows]
+    function: Callable[[Rows], Rows]
+
+    def __iter__(self) -> Iterator[Rows]:
+        return map(self.function, self.chunks)
+
+
 class ArraySource:
     """Chunks of an array in memory or of a memory map: views, made once."""
 
@@ -143,6 +154,11 @@ class ArraySource:
 
     def __iter__(self) -> Iterator[Rows]:
         return iter(self._chunks)
+
+    def converted(self, dtype: Any) -> ArraySource:
+        """The same in another type."""
+        rows = joined(self._chunks)
+        return ArraySource(rows.X.astype(dtype), rows.weight.astype(dtype), rows.labels)
 
 
 class BlockSource:

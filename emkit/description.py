@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,6 +37,18 @@ class Description:
     squares: np.ndarray
     largest: np.ndarray
     varies: np.ndarray
+
+    @property
+    def n_features(self) -> int:
+        return len(self.origin)
+
+    def of(self, columns: np.ndarray) -> Description:
+        """That of some features (c,)."""
+        own = {
+            name: value[columns] if isinstance(value, np.ndarray) else value
+            for name, value in ((field.name, getattr(self, field.name)) for field in fields(self))
+        }
+        return replace(self, **own)
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -73,6 +85,12 @@ def _described(chunks: Iterable[Rows], n_features: int, before: Description | No
         for rows in chunks:
             description = _add(description, rows)
     return description
+
+
+def in_one_chunk(X: np.ndarray, weight: np.ndarray | None) -> tuple[list[Rows], Description]:
+    """Rows (n, d) of weights (n,) that are in memory as the only chunk, and what it tells."""
+    chunks = [Rows(X, np.ones(len(X)) if weight is None else weight)]
+    return chunks, describe(chunks, X.shape[1])
 
 
 def _nothing(d: int) -> Description:

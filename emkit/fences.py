@@ -8,11 +8,14 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
-from .chunks import Rows
+from .chunks import Mapped, Rows, joined
+from .description import Description
+from .seeding import ALL_ROWS, draw_units
 
 OUTER = 3.0  # times the distance of the quartiles
 
@@ -36,6 +39,19 @@ def outer_fences(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return fences
 
 
-def within(chunks: Iterable[Rows], fences: np.ndarray) -> Iterator[Rows]:
+def fences_of(chunks: Iterable[Rows], described: Description) -> np.ndarray:
+    """The outer fences (2, d) of rows that are read chunk by chunk; of some of them if these are many."""
+    some = chunks
+    if described.n_rows >= ALL_ROWS:
+        some = draw_units(chunks, described.weight, ALL_ROWS, np.random.default_rng(0))
+    rows = joined(some)
+    return outer_fences(rows.X, rows.weight)
+
+
+def within(chunks: Iterable[Rows], fences: np.ndarray) -> Mapped:
     """The rows, with values beyond the fences moved to them."""
-    return (Rows(np.clip(rows.X, *fences.astype(rows.X.dtype)), rows.weight) for rows in chunks)
+    return Mapped(chunks, partial(_moved, fences))
+
+
+def _moved(fences: np.ndarray, rows: Rows) -> Rows:
+    return Rows(np.clip(rows.X, *fences.astype(rows.X.dtype)), rows.weight)

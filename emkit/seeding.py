@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 U = TypeVar("U", bound="Units")
 
+ALL_ROWS = 10_000  # below this number of rows, starts and fences use them all
+
 
 def draw_row(weight: np.ndarray, place: float | np.ndarray) -> np.ndarray:
     """Index at a place in [0, 1) of the cumulative weight."""

@@ -341,7 +341,7 @@ class TestBadInput:
             (lambda X: X + 0.5, r"X\[0, 0\] is .*counts must be the integers 0, 1, 2"),
             (lambda X: np.full(X.shape, "many"), "could not convert string"),
             (lambda X: X + 1j, "Complex data not supported"),
-            (lambda X: lambda: [X], "X must be an array or a frame; functions that return blocks are for EMGauss"),
+            (lambda X: (block for block in [X]), "X is an iterator .*, which can be read only once"),
             (lambda X: X.astype("datetime64[D]"), "dates or times"),
             (lambda X: {"a": 1}, "."),
         ],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from .. import kernels
-from ..chunks import Rows
+from ..chunks import ArraySource, Rows, joined
+from ..description import Description, in_one_chunk
 
 
 class Sums(tuple[Any, ...]):
@@ -62,6 +64,8 @@ class Family(ABC):
 
     Notes
     -----
+    `for_data` or `for_chunks` must be there; with `for_chunks` the family takes blocks of rows.
+
     A family may also have ``scaled_density(params, rows, width)``, where densities relative to the largest of their
     row are cheaper to come by than logarithms: see `CategoricalFamily`.
     """
@@ -70,9 +74,20 @@ class Family(ABC):
     n_components: int
 
     @classmethod
-    @abstractmethod
     def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
         """The family for training rows (n, d), float64 with NaN, of weights (n,); ValueError for a wrong value."""
+        return cls.for_chunks(n_components, options, *in_one_chunk(X, weight))
+
+    @classmethod
+    def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
+        """The family for training rows that are read chunk by chunk, anew whenever `chunks` is iterated.
+
+        A family has this or `for_data`. That of `for_data` alone takes rows in memory, and no blocks.
+        """
+        if not isinstance(chunks, ArraySource):
+            raise ValueError(f"{cls.__name__} has no method for_chunks, so it takes no blocks of rows; pass an array")
+        rows = joined(chunks)
+        return cls.for_data(n_components, options, rows.X, rows.weight)
 
     @classmethod
     @abstractmethod
@@ -136,7 +151,7 @@ class Family(ABC):
         return moments
 
     def with_prior_of(self, factor: float) -> Family:
-        """The family with a prior that weighs so many times as much."""
+        """The family with a prior that weighs so many times as much, as statistics of one row need."""
         return self
 
     @abstractmethod

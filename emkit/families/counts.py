@@ -11,6 +11,7 @@ References
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -19,8 +20,9 @@ from scipy.special import expit, gammaln, xlogy
 
 from .._validation import check_array
 from ..chunks import Rows
+from ..description import Description
 from .base import Family, Options
-from .discrete import LEAST_LOG, blended, check_finite, is_count, log, refuse
+from .discrete import LEAST_LOG, blended, check_counts, check_finite, checked, log
 
 LARGE = 1e6  # counts whose terms cancel too many digits
 LOG_FACTORIALS = gammaln(np.arange(1.0, 1025.0))  # of 0, 1, 2, ...
@@ -57,9 +59,10 @@ class _MeansFamily(Family):
     highest: ClassVar[float]  # of values and means
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
-        family = cls(n_components, X.shape[1])
-        family.check_rows(X)
+    def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
+        family = cls(n_components, described.n_features)
+        for _ in checked(chunks, family.check_rows):
+            pass
         return family
 
     @classmethod
@@ -78,7 +81,7 @@ class _MeansFamily(Family):
         return self.n_columns
 
     def check_rows(self, X: np.ndarray) -> None:
-        refuse(X, ~is_count(X) | (self.highest < X), f"{self.allowed} (NaN where missing)")
+        check_counts(X, self.allowed, self.highest)
 
     def log_density(self, params: ColumnMeans, rows: Rows) -> np.ndarray:
         X = rows.X

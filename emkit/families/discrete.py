@@ -10,7 +10,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
@@ -23,6 +23,7 @@ from scipy.special import softmax
 
 from .._validation import check_array, check_integer, check_number
 from ..chunks import Rows
+from ..description import Description
 from ..engine import UnusableStartError
 from .base import Family, Options, log
 
@@ -41,7 +42,16 @@ class UnknownValueError(ValueError):
         self.value, self.row, self.column, self.allowed = value, row, column, allowed
 
     def __str__(self) -> str:
-        return f"X[{self.row}, {self.column}] is {self.value:.15g}, but {self.allowed}"
+        return f"{self.cell}, but {self.allowed}"
+
+    @property
+    def cell(self) -> str:
+        return f"X[{self.row}, {self.column}] is {self.value:.15g}"
+
+    def at(self, row: int | None = None, column: int | None = None) -> UnknownValueError:
+        """The same value, named by another row or column."""
+        row, column = (self.row if row is None else row), (self.column if column is None else column)
+        return UnknownValueError(self.value, row, column, self.allowed)
 
 
 class CategoricalParams(NamedTuple):
@@ -75,17 +85,20 @@ class CategoricalFamily(Family):
     names = ("emissionprob",)
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
-        refuse(X, ~is_count(X), "symbols must be the integers 0, 1, 2, ... (or NaN where missing)")
-        seen = np.max(np.where(np.isnan(X), -1, X), axis=0, initial=-1)
-        if (seen >= MOST_SYMBOLS).any():
-            refuse(X, MOST_SYMBOLS <= X, "symbols must be numbered 0, 1, 2, ... without gaps (see OrdinalEncoder)")
+    def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
+        """One pass tells the symbols of each column."""
+        given = _given_symbols(options.n_symbols, described.n_features)
+        concentration = _concentration(options)
+        top = np.full(described.n_features, -1.0)
+        for rows in checked(chunks, _check_numbered):
+            top = np.fmax(top, np.fmax.reduce(rows.X, axis=0))
         n_symbols = tuple(
-            max(int(top) + 1, 1) if given is None else given
-            for top, given in zip(seen, _given_symbols(options.n_symbols, X.shape[1]), strict=True)
+            max(int(last) + 1, 1) if told is None else told for last, told in zip(top, given, strict=True)
         )
-        family = cls(n_components, n_symbols, _concentration(options))
-        family.check_rows(X)
+        family = cls(n_components, n_symbols, concentration)
+        if (top >= n_symbols).any():
+            for _ in checked(chunks, family.check_rows):
+                pass  # it says which row
         return family
 
     @classmethod
@@ -303,6 +316,40 @@ def _scattered(column: np.ndarray) -> np.ndarray:
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * GOLDEN
     points = (mixed >> np.uint64(11)) * 2.0**-53 * np.sqrt(6 / MANY_SYMBOLS)
     return np.where(np.isnan(column), np.nan, points)
+
+
+def _check_numbered(X: np.ndarray) -> None:
+    check_counts(X, "symbols must be the integers 0, 1, 2, ...")
+    refuse(X, MOST_SYMBOLS <= X, "symbols must be numbered 0, 1, 2, ... without gaps (see OrdinalEncoder)")
+
+
+def check_counts(X: np.ndarray, allowed: str, highest: float = np.inf) -> None:
+    """UnknownValueError for a cell that is none of 0, 1, 2, ... up to `highest`; first for one that is negative."""
+    allowed = f"{allowed} (or NaN where missing)"
+    refuse(X, X < 0, allowed)
+    refuse(X, ~is_count(X) | (highest < X), allowed)
+
+
+def checked(
+    chunks: Iterable[Rows], check: Callable[[np.ndarray], None], kept: np.ndarray | None = None
+) -> Iterator[Rows]:
+    """The chunks, each after a check of its X, whose complaint names the row among those of all chunks.
+
+    `kept` says where these stood in what the user passed, None if all are left.
+    """
+    start = 0
+    for rows in chunks:
+        try:
+            check(rows.X)
+        except UnknownValueError as error:
+            raise error.at(row=passed(start + error.row, kept)) from None
+        start += len(rows)
+        yield rows
+
+
+def passed(row: int, kept: np.ndarray | None) -> int:
+    """Where a row stood in what the user passed."""
+    return row if kept is None else int(kept[row])
 
 
 def is_count(X: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -64,11 +65,10 @@ class GaussianFamily(Family):
     names = ("means", "covariances")
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
-        description = describe([Rows(X, np.ones(len(X)) if weight is None else weight)], X.shape[1])
-        check_range(description, X.dtype)
-        covariance = COVARIANCES[options.covariance_type]
-        return cls(covariance, n_components, description.scale, options.reg_covar, X.dtype)
+    def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
+        dtype = np.dtype(np.float64)
+        check_range(described, dtype)
+        return cls(COVARIANCES[options.covariance_type], n_components, described.scale, options.reg_covar, dtype)
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:

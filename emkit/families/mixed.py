@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import combinations
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..chunks import Rows
+from ..chunks import Mapped, Rows
+from ..description import Description, in_one_chunk
 from .base import Family, Options, Sums
 from .discrete import UnknownValueError
-
-Result = TypeVar("Result")
 
 
 class Part(NamedTuple):
@@ -64,16 +64,21 @@ class ByColumn:
     def for_data(
         self, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None
     ) -> MixedFamily:
-        if X.shape[1] != len(self.kinds):
-            raise ValueError(
-                f"{self.argument} names {len(self.kinds)} kinds of columns, but X has {X.shape[1]} columns"
-            )
+        return self.for_chunks(n_components, options, *in_one_chunk(X, weight))
 
+    def for_chunks(
+        self, n_components: int, options: Options, chunks: Iterable[Rows], described: Description
+    ) -> MixedFamily:
+        n_columns = described.n_features
+        if n_columns != len(self.kinds):
+            raise ValueError(f"{self.argument} names {len(self.kinds)} kinds of columns, but X has {n_columns} columns")
         by_kind = []
         for kind, columns in self._columns.items():
-            own = replace(options, n_symbols=_of_columns(options.n_symbols, columns, len(self.kinds)))
-            make = partial(self.classes[kind].for_data, n_components, own, weight=weight)
-            by_kind.append(Part(columns, _renumbered(make, X, columns)))
+            own = replace(options, n_symbols=_of_columns(options.n_symbols, columns, n_columns))
+            part = Mapped(chunks, partial(Rows.part, columns=columns))
+            with _named_by_place(columns):
+                family = self.classes[kind].for_chunks(n_components, own, part, described.of(columns))
+            by_kind.append(Part(columns, family))
         return MixedFamily(n_components, tuple(by_kind))
 
     def for_parts(self, n_components: int, options: Options, parts: dict[str, Any]) -> MixedFamily:
@@ -122,7 +127,8 @@ class MixedFamily(Family):
 
     def check_rows(self, X: np.ndarray) -> None:
         for columns, family in self.by_kind:
-            _renumbered(family.check_rows, X, columns)
+            with _named_by_place(columns):
+                family.check_rows(np.ascontiguousarray(X[:, columns]))
 
     def _with(self, params: Any) -> Iterator[tuple[Family, Any]]:
         """Each family and its own parameters."""
@@ -220,12 +226,13 @@ class MixedFamily(Family):
         return tuple(new)
 
 
-def _renumbered(function: Callable[[np.ndarray], Result], X: np.ndarray, columns: np.ndarray) -> Result:
-    """The function of some columns of X, whose complaints name them by their place in X."""
+@contextmanager
+def _named_by_place(columns: np.ndarray) -> Iterator[None]:
+    """Complaints about a value of some columns (c,) of X name its column by its place in X."""
     try:
-        return function(np.ascontiguousarray(X[:, columns]))
+        yield
     except UnknownValueError as error:
-        raise UnknownValueError(error.value, error.row, int(columns[error.column]), error.allowed) from None
+        raise error.at(column=int(columns[error.column])) from None
 
 
 def _of_columns(n_symbols: Any, columns: np.ndarray, n_columns: int) -> Any:

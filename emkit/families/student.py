@@ -12,7 +12,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -22,10 +22,11 @@ from scipy.special import digamma, gammaln
 
 from .._validation import check_array
 from ..chunks import Rows
-from ..fences import outer_fences, within
+from ..description import Description, describe
+from ..fences import fences_of, outer_fences, within
 from .base import Family, Options
 from .discrete import check_finite
-from .gaussian import LOG_2PI, GaussianFamily, GaussianParams
+from .gaussian import LOG_2PI, GaussianFamily, GaussianParams, Moments
 
 LEAST_DEGREES, MOST_DEGREES = 0.1, 1e3
 FIRST_DEGREES = 10.0  # of a start
@@ -72,11 +73,11 @@ class StudentFamily(Family):
     names = ("means", "covariances", "degrees_of_freedom")
 
     @classmethod
-    def for_data(cls, n_components: int, options: Options, X: np.ndarray, weight: np.ndarray | None = None) -> Self:
+    def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
         """The unit of each column is the deviation within its outer fences, so that far rows do not stretch it."""
-        weight = np.ones(len(X)) if weight is None else weight
-        (rows,) = within([Rows(X, weight)], outer_fences(X, weight))
-        return cls(GaussianFamily.for_data(n_components, options, rows.X, weight))
+        usual = within(chunks, fences_of(chunks, described))
+        described = describe(usual, described.n_features)
+        return cls(GaussianFamily.for_chunks(n_components, options, usual, described))
 
     @classmethod
     def for_parts(cls, n_components: int, options: Options, parts: dict[str, Any]) -> Self:
@@ -182,10 +183,10 @@ class StudentFamily(Family):
         return StudentParams(gaussian._replace(means=means), nu)
 
     def recentre(self, moments: Any, params: StudentParams, new_params: StudentParams) -> StudentMoments:
-        counts, precisions, sums, scatter, tails = moments
-        about_means = (precisions, sums, scatter)
-        moved = self.gaussian.recentre(about_means, params.gaussian, new_params.gaussian)
-        return StudentMoments(counts, precisions, moved.sums, moved.scatter, tails)
+        """About the new locations, as the Gaussian's with E[u] for a weight."""
+        counts, *about, tails = moments
+        moved = self.gaussian.recentre(Moments(*about), params.gaussian, new_params.gaussian)
+        return StudentMoments(counts, *moved, tails)
 
     def start(self, rows: Rows, resp: np.ndarray) -> StudentParams:
         """Rows that are far from their part count less, by what t with few degrees of freedom makes of them."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
+from ..chunks import ArraySource, Rows
+from ..description import Description, describe
 from .base import Family, Options
 from .counts import BernoulliFamily, PoissonFamily
-from .discrete import CategoricalFamily, UnknownValueError
+from .discrete import CategoricalFamily, UnknownValueError, passed
 from .gaussian import GaussianFamily
 from .mixed import ByColumn
 from .mixture import MixtureFamily
@@ -61,18 +63,27 @@ def family_of_rows(
     weight: np.ndarray | None,
     kept: np.ndarray | None,
 ) -> Family:
+    """The family for training rows (n, d) of weights (n,); see `family_of_chunks`."""
+    source = ArraySource(X, weight)
+    return family_of_chunks(kind, argument, n_components, options, source, describe(source, X.shape[1]), kept)
+
+
+def family_of_chunks(
+    kind: Any,
+    argument: str,
+    n_components: int,
+    options: Options,
+    chunks: Iterable[Rows],
+    described: Description,
+    kept: np.ndarray | None,
+) -> Family:
     """The family for training rows; `kept` says where they stood in what the user passed, None if all are left."""
-    if takes_only(kind, COUNTED) and (X < 0).any():
-        row, column = np.argwhere(X < 0)[0]
-        raise ValueError(  # in words that scikit-learn looks for
-            f"Negative values in data: X[{_passed(row, kept)}, {column}] is {X[row, column]:.15g}, "
-            f"but {argument}={kind!r} takes 0, 1, 2, ... (or NaN where missing)"
-        )
     try:
-        return family_class(kind, argument).for_data(n_components, options, X, weight)
+        return family_class(kind, argument).for_chunks(n_components, options, chunks, described)
     except UnknownValueError as error:
-        raise UnknownValueError(error.value, _passed(error.row, kept), error.column, error.allowed) from None
-
-
-def _passed(row: int, kept: np.ndarray | None) -> int:
-    return row if kept is None else int(kept[row])
+        wrong = error.at(row=passed(error.row, kept))
+    if wrong.value < 0 and takes_only(kind, COUNTED):
+        raise ValueError(  # in words that scikit-learn looks for
+            f"Negative values in data: {wrong.cell}, but {argument}={kind!r} takes 0, 1, 2, ... (or NaN where missing)"
+        )
+    raise wrong

@@ -508,8 +508,8 @@ class EMGaussianMixture(MixtureEstimator):
     def _check_n_components(self):
         check_integer_or_auto("n_components", self.n_components)
 
-    def _read(self, X):
-        return as_source(self, X, reset=False)[0]
+    def _read(self, X, sample_weight=None):
+        return as_source(self, X, sample_weight, reset=False)
 
     def _fitted(self, dtype):
         return fitted_model(self, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,15 +10,14 @@ import numpy as np
 
 from .._report import SIZE
 from .._validation import as_source, check_array, check_choice, check_number, check_rows
-from ..chunks import Rows, Source, joined
+from ..chunks import Rows, Source
 from ..description import Description, describe
 from ..engine import Earlier
-from ..executors import Serial
 from ..families.base import Family
 from ..families.conjugate import ConjugateGaussians, is_conjugate, plain
 from ..families.covariance import COVARIANCES, Covariance
 from ..families.gaussian import GaussianFamily, check_range
-from ..fences import outer_fences, within
+from ..fences import fences_of, within
 from ..mixture.given import (
     GivenStart,
     check_objective,
@@ -37,10 +36,9 @@ from ..mixture.noise import (
     with_noise_of,
 )
 from ..mixture.problem import MixtureProblem
-from ..mixture.starts import ALL_ROWS
+from ..mixture.stepwise import carry_over, first_state, take_step
 from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
-from ..online import OnlineState, online_step
-from ..seeding import draw_units
+from ..online import OnlineState
 from .descent import Descent, descend, largest_size, with_size
 
 if TYPE_CHECKING:
@@ -116,8 +114,7 @@ def _publish_found(estimator: EMGaussianMixture, search: Any, model: MixtureMode
         model = with_size(model, estimator.n_components_)
     steps = [step for step in best.history if step.phase not in ("start", "sample") and not step.phase.startswith(SIZE)]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
-    state = OnlineState(best.params, best.stats * (1 / best.stats.weight), best.stats.weight, best.n_iter)
-    estimator._online = Online(state, description)
+    estimator._online = Online(first_state(search.best), description)
     estimator._record(search, model)
 
 
@@ -130,22 +127,17 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     check_params(estimator)
     check_continues(owner, "partial_fit", owner.n_features_in_)
     estimator.n_components = len(owner.means_)
-    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type"):
-        if hasattr(owner, name):
-            setattr(estimator, name, getattr(owner, name))
+    carry_over(estimator, owner)
     dtype = owner.means_.dtype
     source, _ = as_source(estimator, X, sample_weight, reset=False)
     rows = _usual(source, describe(source, source.n_features)) if owner.noise else source
     description = describe(rows, source.n_features, online.description)
     check_range(description, dtype)
     model = make_model(estimator, description, dtype, getattr(owner, "noise_range_", None))
-    stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, dtype))
-    state = online_step(model, online.state, stats)
+    state = take_step(estimator, owner, model, online.state, _as_dtype(source, dtype))
     estimator._online = Online(state, description)
     _publish(estimator, model, state.params, state.stats.objective * state.weight, state.weight)
     estimator.lower_bounds_ = np.append(owner.lower_bounds_, estimator.lower_bound_)
-    estimator.n_iter_, estimator.n_e_steps_ = owner.n_iter_ + 1, owner.n_e_steps_ + 1
-    estimator.n_parameters_ = model.n_free(state.params)
 
 
 def _as_dtype(source: Source, dtype: np.dtype) -> Any:
@@ -217,16 +209,9 @@ def _weighting(estimator: EMGaussianMixture) -> Weighting:
     return made(float(estimator.weight_concentration_prior))
 
 
-def _usual(source: Source, description: Description) -> Iterator[Rows]:
-    """The rows with far values moved to the fences: noise is for them, and they must not stretch the floor's units.
-
-    Where the fences are is seen from some of the rows if these are many.
-    """
-    some: Iterable[Rows] = source
-    if description.n_rows >= ALL_ROWS:
-        some = draw_units(source, description.weight, ALL_ROWS, np.random.default_rng(0))
-    rows = joined(some)
-    return within(source, outer_fences(rows.X, rows.weight))
+def _usual(source: Source, description: Description) -> Iterable[Rows]:
+    """The rows with far values moved to the fences: noise is for them, and they must not stretch the floor's units."""
+    return within(source, fences_of(source, description))
 
 
 def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:

@@ -470,9 +470,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             Natural log, per row.
         """
         check_ignored(y, X)
-        total, weight = self._log_likelihood_and_weight(
-            X, sample_weight=sample_weight, sequence_id=sequence_id, lengths=lengths
-        )
+        total, weight = self._log_likelihood(X, sample_weight=sample_weight, sequence_id=sequence_id, lengths=lengths)
         return total / weight
 
     def predict_proba(self, X, *, sequence_id=None, lengths=None):
@@ -743,7 +741,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         """Entropy of the paths of states given their sequences, natural log, weighted total."""
         return self._sums(decoding.path_entropy, X, sample_weight, sequence_id, lengths)[0]
 
-    def _log_likelihood_and_weight(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
+    def _log_likelihood(self, X, *, sample_weight=None, sequence_id=None, lengths=None):
         """Weighted log-likelihood of the rows, natural log, and their weight; totals."""
         return self._sums(row_scores, X, sample_weight, sequence_id, lengths)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..chunks import ArraySource, joined
-from ..mixture.fitting import Size
+from ..description import describe
 from ..mixture.given import GivenStart
 from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.problem import MixtureProblem, Result
@@ -20,8 +20,8 @@ class ClassProblem(MixtureProblem):
     """Parts of the rows are not quite sure at a start, so that no level is impossible in one of them."""
 
     def __init__(self, model: MixtureModel, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
-        size = Size(len(X), float(weight.sum()))
-        super().__init__(model, ArraySource(X, weight), GivenStart(), size, METHODS, rng)
+        source = ArraySource(X, weight)
+        super().__init__(model, source, GivenStart(), describe(source, X.shape[1]), METHODS, rng)
 
     def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
         family, rows = self.model.family, joined(self.sample)

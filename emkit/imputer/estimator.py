@@ -5,20 +5,33 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import numpy as np
+from scipy.special import xlogy
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_n_init, check_sample_weight
+from ..blocks import blocks_of, iterate, with_weights
 from ..checkpoint import checkpointed
+from .filling import FilledBlocks
 from .fitting import STATISTICS, fit_batch, fit_online, read_all_bounds
 from .imputing import all_columns, by_cell, category_proba, completed, within_bounds
 from .models import log_units
 from .multiple import imputations
-from .reading import as_configured, code_bounds, column_place, read_cell_prior, read_further, with_indicator
+from .reading import (
+    as_configured,
+    code_bounds,
+    column_place,
+    read_cell_prior,
+    read_further,
+    wanted_output,
+    with_indicator,
+)
 from .scales import Dummies
 from .tables import values, write
+
+FLOAT64 = np.dtype(np.float64)
 
 
 class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
@@ -206,7 +219,8 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            The table; a pandas or polars frame, or an array.
+            The table; a pandas or polars frame, or an array. It is one table in memory; of blocks, give one after the
+            other to `partial_fit`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -258,20 +272,38 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
 
         Parameters
         ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            The table, with the columns of the training table.
+        X : frame or array-like of shape (n_samples, n_features), or blocks of rows
+            The table, with the columns of the training table; or a list of tables, or a function: see
+            :mod:`emkit.blocks`.
         cell_prior : pair of array-like of shape (n_samples, n_features) or None, default=None
             What is believed of missing numbers: means and standard deviations in the units of the columns, NaN where
             nothing is. For "gaussian" and "copula".
 
         Returns
         -------
-        X : frame or ndarray of shape (n_samples, n_features_out)
-            A table of the same type without missing cells; observed cells are as they were.
+        X : frame or ndarray of shape (n_samples, n_features_out), or blocks of rows
+            A table of the same type without missing cells; observed cells are as they were. Of a list of tables a list
+            of them; of a function that returns an iterator over tables a function that does so too, and fills each
+            table when it is reached. So it is a source of blocks for what comes next, as :class:`emkit.EMMixture`.
         """
         check_choice("statistic", self.statistic, STATISTICS)
-        table, codes, prior = self._read(X, cell_prior)
+        blocks = blocks_of(X)
         rng = self._random_generator() if self.statistic == "sample" else None
+        if blocks is None:
+            return self._filled(X, cell_prior, rng)
+        check_is_fitted(self)
+        if cell_prior is not None:
+            raise ValueError("cell_prior must be None where X is read block by block")
+        if wanted_output(self) != "default":  # which scikit-learn would make of the list
+            raise ValueError(
+                f"X must be one table with set_output(transform={wanted_output(self)!r}); blocks are filled as they are"
+            )
+        filled = FilledBlocks(self, blocks, rng)
+        return filled if callable(X) else list(filled())
+
+    def _filled(self, X, cell_prior, rng):
+        """A table without missing cells; draws are from `rng`."""
+        table, codes, prior = self._read(X, cell_prior)
         out = self._write(completed(self, codes[:, self._state.kept], prior, rng), codes, table)
         return as_configured(self, out)
 
@@ -397,7 +429,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
 
         Parameters
         ----------
-        X : frame or array-like of shape (n_samples, n_features)
+        X : frame or array-like of shape (n_samples, n_features), or blocks of rows
             The table.
 
         Returns
@@ -405,8 +437,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         resp : ndarray of shape (n_samples, n_components)
             Rows sum to one. One column for "gaussian", "copula" and "factor".
         """
-        _, codes, _ = self._read(X, None)
-        return self._state.table.responsibilities(codes[:, self._state.kept])
+        return np.concatenate([resp for resp, _ in self._of_blocks(self._responsibilities, X)])
 
     def score_samples(self, X):
         """Log-likelihood of what is observed of each row.
@@ -419,25 +450,23 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
 
         Parameters
         ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            The table.
+        X : frame or array-like of shape (n_samples, n_features), or blocks of rows
+            The table, or a list of tables, or a function: see :mod:`emkit.blocks`.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
             Natural log; 0 where nothing is observed.
         """
-        _, codes, _ = self._read(X, None)
-        own = codes[:, self._state.kept]
-        return self._state.table.log_likelihood(own) + log_units(self._state.table, own)
+        return np.concatenate([scores for scores, _ in self._of_blocks(self._scores, X)])
 
     def score(self, X, y=None, *, sample_weight=None):
         """Mean of `score_samples`.
 
         Parameters
         ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            The table.
+        X : frame or array-like of shape (n_samples, n_features), or blocks of rows
+            The table, or a list of tables, or a function: see :mod:`emkit.blocks`.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -448,9 +477,8 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         log_likelihood : float
             Natural log, per unit of weight.
         """
-        scores = self.score_samples(X)
-        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-        return float(np.average(scores, weights=weight))
+        total, weight = self._log_likelihood(X, sample_weight=sample_weight)
+        return total / weight
 
     def sample(self, n_samples=1):
         """Draw rows from the fitted model.
@@ -529,6 +557,44 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         if self.model_ not in ("gaussian", "copula"):
             raise ValueError(f"cell_prior needs model 'gaussian' or 'copula', but the fitted one is {self.model_!r}")
         return table, codes, read_cell_prior(cell_prior, self._state.columns, self._state.kept, codes.shape)
+
+    def _scores(self, own):
+        """Log-likelihood of rows of codes of the columns with a value, (n,)."""
+        return self._state.table.log_likelihood(own) + log_units(self._state.table, own)
+
+    def _responsibilities(self, own):
+        return self._state.table.responsibilities(own)
+
+    def _of_blocks(self, function, X, sample_weight=None):
+        """What a function makes of the codes of a table, or of each of its blocks, and the weights of the rows."""
+        check_is_fitted(self)
+        blocks = blocks_of(X)
+        weight = None if blocks is None else check_sample_weight(sample_weight, None, FLOAT64)
+        for table, own in [(X, None)] if blocks is None else with_weights(iterate(blocks), weight, _num_samples):
+            _, codes, _ = self._read(table, None)
+            if blocks is None:
+                own = check_sample_weight(sample_weight, len(codes), FLOAT64)
+            yield function(codes[:, self._state.kept]), np.ones(len(codes)) if own is None else own
+
+    def _total(self, function, X, sample_weight):
+        """Weighted sum of a value for each row, and the weight."""
+        sums = np.zeros(2)
+        for values_of_rows, weight in self._of_blocks(function, X, sample_weight):
+            sums += weight @ values_of_rows, weight.sum()
+        return float(sums[0]), float(sums[1])
+
+    def _log_likelihood(self, X, *, sample_weight=None):
+        """Weighted total, natural log, and the weight; for criteria."""
+        return self._total(self._scores, X, sample_weight)
+
+    def _posterior_entropy(self, X, *, sample_weight=None):
+        """Entropy of the responsibilities, natural log, weighted total."""
+
+        def entropies(own):
+            resp = self._responsibilities(own)
+            return -xlogy(resp, resp).sum(axis=1)
+
+        return self._total(entropies, X, sample_weight)[0]
 
     def _write(self, own, codes, table):
         """Codes of the columns with a value as a table like `table`, with the indicator if there is one."""

@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
+from ..blocks import blocks_of
 from .columns import Column
 from .layout import CellPrior
 from .tables import read
@@ -24,6 +25,11 @@ def as_table(estimator: EMImputer, X: Any, *, reset: bool) -> Any:
         raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
     if hasattr(X, "collect"):
         raise ValueError("X is a LazyFrame, but a table in memory is required; X.collect() makes it one")
+    if blocks_of(X) is not None:
+        raise ValueError(
+            "X must be one table here, not blocks of rows; fit to a part of them, and give the others to partial_fit "
+            "one by one"
+        )
     if is_frame(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         if len(X) == 0:
@@ -165,10 +171,15 @@ def check_indicator(indicator: Any, table: Any, names: Any) -> None:
             raise ValueError(f"add_indicator would add a column {name!r}, but X has one of this name")
 
 
+def wanted_output(estimator: EMImputer) -> str:
+    """What `set_output` says."""
+    wanted: str = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+    return wanted
+
+
 def as_configured(estimator: EMImputer, table: Any) -> Any:
     """A frame of polars as one of pandas where `set_output` asks for it, with dtypes that scikit-learn would lose."""
-    wanted = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
-    if wanted != "pandas" or not is_frame(table) or hasattr(table, "assign"):
+    if wanted_output(estimator) != "pandas" or not is_frame(table) or hasattr(table, "assign"):
         return table
     import pandas as pd
 

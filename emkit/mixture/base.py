@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from scipy.special import xlogy
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimator import EMEstimator
-from .._validation import check_sample_weight
-from ..chunks import Source
+from ..chunks import Rows, Source
 from ..families.base import posterior
+from ..families.discrete import checked
 from .model import MixtureModel, MixtureParams
 
 
@@ -22,20 +23,40 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
     """Densities and probabilities of rows under a fitted mixture. Subclasses fit it and say how X is read."""
 
     @abstractmethod
-    def _read(self, X: Any) -> Source:
-        """Rows for the fitted mixture, checked."""
+    def _read(self, X: Any, sample_weight: Any = None) -> tuple[Source, np.ndarray | None]:
+        """Rows for the fitted mixture, and the indices of those with weight (None for all)."""
 
     @abstractmethod
     def _fitted(self, dtype: np.dtype) -> tuple[MixtureModel, MixtureParams]:
         """The fitted mixture, for rows of a dtype; noise, if there is any, is its last component."""
 
-    def _log_joint(self, X: Any) -> Iterator[np.ndarray]:
-        """log weight_k + log p(x; k) chunk by chunk."""
+    def _log_joint(self, X: Any, sample_weight: Any = None) -> Iterator[tuple[Rows, np.ndarray]]:
+        """Chunks, and log weight_k + log p(x; k) of their rows."""
         check_is_fitted(self)
-        source = self._read(X)
+        source, kept = self._read(X, sample_weight)
         model, params = self._fitted(source.dtype)
-        for rows in source:
-            yield model.log_joint(params, rows)
+        for rows in checked(source, model.family.check_rows, kept):
+            yield rows, model.log_joint(params, rows)
+
+    def _by_row(self, function: Callable[[np.ndarray], np.ndarray], X: Any) -> np.ndarray:
+        """What a function makes of log joint densities (n, k), for all rows."""
+        return np.concatenate([function(log_joint) for _, log_joint in self._log_joint(X)])
+
+    def _total(self, function: Callable[[np.ndarray], np.ndarray], X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Weighted sum over the rows of what a function makes of log joint densities (n, k), and the weight."""
+        sums = np.zeros(2)
+        for rows, log_joint in self._log_joint(X, sample_weight):
+            weight = rows.weight.astype(np.float64)
+            sums += weight @ function(log_joint).astype(np.float64), weight.sum()
+        return float(sums[0]), float(sums[1])
+
+    def _log_likelihood(self, X, *, sample_weight=None):
+        """Weighted total, natural log, and the weight; for criteria."""
+        return self._total(_scores, X, sample_weight)
+
+    def _posterior_entropy(self, X, *, sample_weight=None):
+        """Entropy of the responsibilities, natural log, weighted total."""
+        return self._total(_entropies, X, sample_weight)[0]
 
     def fit_predict(self, X, y=None, *, sample_weight=None, labels=None):
         """Fit the mixture and give each row's most probable component; the same as ``fit(X).predict(X)``.
@@ -58,7 +79,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; see `fit`.
 
         Returns
@@ -66,14 +87,14 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         log_likelihood : ndarray of shape (n_samples,)
             Natural log of the density of what is observed of each row; 0 where nothing is.
         """
-        return np.concatenate([posterior(log_joint)[0] for log_joint in self._log_joint(X)])
+        return self._by_row(_scores, X)
 
     def score(self, X, y=None, *, sample_weight=None):
         """Mean log-likelihood of the rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; see `fit`.
         y : None
             Ignored.
@@ -85,16 +106,15 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         log_likelihood : float
             Natural log, per unit of weight.
         """
-        scores = self.score_samples(X)
-        weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
-        return float(np.average(scores.astype(np.float64), weights=weight))
+        total, weight = self._log_likelihood(X, sample_weight=sample_weight)
+        return total / weight
 
     def predict_proba(self, X):
         """Probability of each component for each row (the responsibilities).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; see `fit`.
 
         Returns
@@ -103,14 +123,14 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
             Rows sum to one. A row without an observed value has the mixing weights. With ``noise=True`` there is one
             column more, the last, for noise.
         """
-        return np.concatenate([posterior(log_joint)[1] for log_joint in self._log_joint(X)])
+        return self._by_row(_responsibilities, X)
 
     def predict(self, X):
         """Most probable component of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; see `fit`.
 
         Returns
@@ -118,7 +138,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         components : ndarray of shape (n_samples,), int
             From 0 to n_components - 1; -1 for noise.
         """
-        best = np.concatenate([log_joint.argmax(axis=1) for log_joint in self._log_joint(X)])
+        best = self._by_row(_most_probable, X)
         return np.where(best < len(self.weights_), best, -1)
 
     def transform(self, X):
@@ -126,7 +146,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; see `fit`.
 
         Returns
@@ -170,3 +190,22 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _scores(log_joint: np.ndarray) -> np.ndarray:
+    return posterior(log_joint)[0]
+
+
+def _responsibilities(log_joint: np.ndarray) -> np.ndarray:
+    return posterior(log_joint)[1]
+
+
+def _entropies(log_joint: np.ndarray) -> np.ndarray:
+    resp = _responsibilities(log_joint).astype(np.float64)
+    entropies: np.ndarray = -xlogy(resp, resp).sum(axis=1)
+    return entropies
+
+
+def _most_probable(log_joint: np.ndarray) -> np.ndarray:
+    best: np.ndarray = log_joint.argmax(axis=1)
+    return best

@@ -7,7 +7,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ def by_information(estimator: EMMixture, X: Any, sample_weight: Any, labels: Any
     if not model.family.has_vector:
         raise ValueError(f"{type(model.family).__name__} has no unconstrained vector; use method='bootstrap'")
     source, _ = read(estimator, X, sample_weight, labels, reset=False)
-    errors = by_differences(model, params, list(source), partial(_named, model))
+    errors = by_differences(model, params, source, partial(_named, model))
     values = _named(model, params)
     return {
         name: _information.within_border(values[name], error) if name in PROBABILITIES else error
@@ -63,7 +63,7 @@ def by_bootstrap(
 def by_differences(
     model: MixtureModel,
     params: MixtureParams,
-    chunks: Sequence[Rows],
+    chunks: Iterable[Rows],
     named: Callable[[MixtureParams], dict[str, Any]],
 ) -> dict[str, Any]:
     """By the numerical Hessian: about 2 p^2 passes over the rows for p free parameters."""
@@ -76,8 +76,8 @@ def by_differences(
 
     def value(vector: np.ndarray) -> float:
         there = at(vector)
-        joints = (only_known(model.log_joint(there, rows), rows.labels) for rows in chunks)
-        return sum(float(rows.weight @ posterior(joint)[0]) for rows, joint in zip(chunks, joints, strict=True))
+        joints = ((rows, only_known(model.log_joint(there, rows), rows.labels)) for rows in chunks)
+        return sum(float(rows.weight @ posterior(joint)[0]) for rows, joint in joints)
 
     return _information.standard_errors(value, lambda vector: named(at(vector)), model.to_vector(params))
 

@@ -9,11 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._validation import check_choice
 from ..checkpoint import checkpointed
-from ..chunks import joined
 from ..families.table import COUNTED, takes_only
 from . import errors
 from .base import MixtureEstimator
-from .fitting import fit, fitted_model, read
+from .fitting import fit, fit_online, fitted_model, read
 
 
 class EMMixture(MixtureEstimator):
@@ -115,12 +114,14 @@ class EMMixture(MixtureEstimator):
 
     See Also
     --------
-    emkit.EMGaussianMixture : Gaussian components; blocks of rows, float32, `partial_fit`.
+    emkit.EMGaussianMixture : Gaussian components; float32.
     emkit.EMImputer : fills missing cells; ``model="latent_class"`` reads frames of categories.
 
     Notes
     -----
-    A pass costs O(n K d^2) time for Student and Gaussian components with matrices, O(n K d) for the others.
+    A pass costs O(n K d^2) time for Student and Gaussian components with matrices, O(n K d) for the others. Work memory
+    is that of a chunk of 10,000 rows beyond the data, whatever n. From 10,000 rows on, the fences beyond which rows are
+    far are those of a sample.
 
     References
     ----------
@@ -141,6 +142,7 @@ class EMMixture(MixtureEstimator):
     """
 
     __metadata_request__fit = MappingProxyType({"sample_weight": True, "labels": True})
+    __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
 
     def __init__(
@@ -192,15 +194,16 @@ class EMMixture(MixtureEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; NaN is a missing value. Categories are to be numbered first, as by
-            :class:`sklearn.preprocessing.OrdinalEncoder`.
+            :class:`sklearn.preprocessing.OrdinalEncoder`. A frame, a memory map, or blocks of rows: see
+            :mod:`emkit.blocks`. Of blocks, one is in memory at a time, and a sample of at most 10,000 rows.
         y : None
             Ignored; known components go in `labels`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             A row of weight w counts as w rows.
         labels : array-like of shape (n_samples,) or None, default=None
-            Known components, 0 to K - 1; -1 or NaN where not known.
+            Known components, 0 to K - 1; -1 or NaN where not known. Not with blocks.
 
         Returns
         -------
@@ -220,6 +223,36 @@ class EMMixture(MixtureEstimator):
         """
         return self._fit_copy(checkpointed(fit), X, sample_weight=sample_weight, labels=labels)
 
+    @with_callbacks
+    def partial_fit(self, X, y=None, *, sample_weight=None):
+        """Update the mixture by one batch of rows: stepwise EM.
+
+        The first batch is fitted to convergence, so it should hold some hundred rows for each component; each later
+        batch is one step. The order of the batches should be random. After `fit`, this updates that fit. Symbols,
+        floors and the range of noise remain those of the first batch: categories that come later need `n_symbols` and
+        an `emissionprob_prior` above 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            A batch; see `fit`.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            A row of weight w counts as w rows.
+
+        Returns
+        -------
+        self : EMMixture
+
+        Raises
+        ------
+        ValueError
+            If a value is none of the family's, or if the mixture was fitted with another number of components, family
+            or noise. The estimator is left as it was.
+        """
+        return self._fit_copy(fit_online, X, sample_weight=sample_weight)
+
     def standard_errors(
         self, X, y=None, *, sample_weight=None, labels=None, method="information", n_bootstrap=100, n_jobs=None
     ):
@@ -227,7 +260,7 @@ class EMMixture(MixtureEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or blocks of rows
             The training data; see `fit`.
         y : None
             Ignored.
@@ -266,11 +299,8 @@ class EMMixture(MixtureEstimator):
             return errors.by_information(self, X, sample_weight, labels)
         return errors.by_bootstrap(self, X, sample_weight, labels, n_bootstrap, n_jobs)
 
-    def _read(self, X):
-        source, _ = read(self, X, reset=False)
-        model, _ = fitted_model(self)
-        model.family.check_rows(joined(source).X)
-        return source
+    def _read(self, X, sample_weight=None):
+        return read(self, X, sample_weight, reset=False)
 
     def _fitted(self, dtype):
         return fitted_model(self)

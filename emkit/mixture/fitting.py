@@ -1,19 +1,24 @@
-"""What `fit` of EMMixture does, between raw input and fitted attributes."""
+"""What `fit` and `partial_fit` of EMMixture do, between raw input and fitted attributes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .._validation import as_source, check_choice, check_number, check_rows
-from ..chunks import ArraySource, Rows, joined
+from ..chunks import Rows, Source
+from ..description import Description, describe
 from ..engine import Earlier
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
-from ..families.table import family_class, family_of_rows, takes_only
-from ..fences import outer_fences, within
+from ..families.discrete import checked
+from ..families.table import family_class, family_of_chunks, takes_only
+from ..fences import fences_of, within
+from ..online import OnlineState
 from .given import (
     GivenStart,
     check_objective,
@@ -22,32 +27,33 @@ from .given import (
     given_weights,
     strategy,
 )
-from .model import MixtureModel, MixtureParams
+from .model import MixtureModel, MixtureParams, MixtureStats
 from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
 from .problem import MixtureProblem
+from .stepwise import carry_over, first_state, take_step
 
 if TYPE_CHECKING:
     from .estimator import EMMixture
 
 
-class Size(NamedTuple):
-    n_rows: int
-    weight: float
+class Online(NamedTuple):
+    """What `partial_fit` keeps: the averaged statistics, and the model, in units of the first rows."""
+
+    state: OnlineState[MixtureParams, MixtureStats]
+    model: MixtureModel
 
 
-def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any, labels: Any) -> None:
+def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any = None, labels: Any = None) -> None:
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
     source, kept = read(estimator, X, sample_weight, labels, reset=True)
-    rows = joined(source)
-    unobserved = np.flatnonzero(np.isnan(rows.X).all(axis=0)).tolist()
-    check_rows(len(rows), unobserved, estimator.n_components)
-    model = make_model(estimator, rows, kept)
-    given = given_start(estimator, model, len(rows), kept)
+    described = describe(source, source.n_features)
+    check_rows(described.n_rows, described.unobserved, estimator.n_components)
+    model = make_model(estimator, source, described, kept)
+    given = given_start(estimator, model, described.n_rows, kept)
     rng = estimator._random_generator()
     methods, n_starts = strategy(estimator, given, model.family)
-    size = Size(len(rows), float(rows.weight.sum()))
-    problem = MixtureProblem(model, source, given, size, methods, rng)
+    problem = MixtureProblem(model, source, given, described, methods, rng)
     if problem.has_certain_start:
         n_starts = 1
     start, earlier = _only_start(owner, problem, n_starts, rng)
@@ -56,20 +62,34 @@ def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any, labe
     for name, value in published(model, search.best.result.params).items():
         setattr(estimator, name, value)
     estimator._fitted_type = _type_of(estimator)
+    estimator._online = Online(first_state(search.best), model)
     estimator._record(search, model)
+
+
+def fit_online(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any = None) -> None:
+    """Update `owner` by a batch, into `estimator`, a blank copy of it; without an earlier fit, as `fit`."""
+    online: Online | None = getattr(owner, "_online", None)
+    if online is None:
+        fit(estimator, owner, X, sample_weight)
+        return
+    check_params(estimator)
+    _check_continues(owner, "partial_fit")
+    carry_over(estimator, owner)
+    source, kept = read(estimator, X, sample_weight, reset=False)
+    known = checked(source, online.model.family.check_rows, kept)
+    model = replace(online.model, fixed=frozenset(estimator.fixed))
+    state = take_step(estimator, owner, model, online.state, known)
+    estimator._online = Online(state, model)
+    for name, value in published(model, state.params).items():
+        setattr(estimator, name, value)
+    estimator.objective_ = state.stats.objective * state.weight + model.log_prior(state.params)
 
 
 def read(
     estimator: EMMixture, X: Any, sample_weight: Any = None, labels: Any = None, *, reset: bool
-) -> tuple[ArraySource, np.ndarray | None]:
+) -> tuple[Source, np.ndarray | None]:
     """Rows in float64, and the indices of those with weight (None for all)."""
-    if callable(X):
-        raise ValueError("X must be an array or a frame; functions that return blocks are for EMGaussianMixture")
-    source, kept = as_source(estimator, X, sample_weight, labels, reset=reset)
-    if isinstance(source, ArraySource) and source.dtype == np.float64:
-        return source, kept
-    rows = joined(source)
-    return ArraySource(rows.X.astype(np.float64), rows.weight.astype(np.float64), rows.labels), kept
+    return as_source(estimator, X, sample_weight, labels, reset=reset, floats=(np.float64,))
 
 
 def check_params(estimator: EMMixture) -> None:
@@ -110,15 +130,16 @@ def _settled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def make_model(estimator: EMMixture, rows: Rows, kept: np.ndarray | None) -> MixtureModel:
-    usual = rows
+def make_model(estimator: EMMixture, source: Source, described: Description, kept: np.ndarray | None) -> MixtureModel:
+    usual: Iterable[Rows] = source
     if estimator.noise:  # far rows, which noise is for, must not stretch the family's units
-        (usual,) = within([rows], outer_fences(rows.X, rows.weight))
-    family: Family = family_of_rows(
-        estimator.family, "family", estimator.n_components, options_of(estimator), usual.X, rows.weight, kept
+        usual = within(source, fences_of(source, described))
+        described = describe(usual, source.n_features)
+    family: Family = family_of_chunks(
+        estimator.family, "family", estimator.n_components, options_of(estimator), usual, described, kept
     )
     if estimator.noise:
-        family = WithNoise.over(family, range_of([rows]))
+        family = WithNoise.over(family, range_of(source))
     return MixtureModel(family, fixed=frozenset(estimator.fixed))
 
 
@@ -150,16 +171,21 @@ def _only_start(
     """The start where there is only one, and where the previous fit ended if that is continued."""
     if not owner.warm_start or not hasattr(owner, "_earlier"):
         return (problem.draw(0, rng.spawn(1)[0]), None) if n_starts == 1 else (None, None)
-    now = (owner.n_components, problem.model.family.n_features, _type_of(owner), owner.noise)
+    _check_continues(owner, "warm_start=True", problem.model.family.n_features)
+    model, params = fitted_model(owner)
+    return problem.complete({"weights": params.weights, **model.family.parts(params.components)}), owner._earlier
+
+
+def _check_continues(owner: EMMixture, what: str, n_features: int | None = None) -> None:
+    """ValueError if `what` would continue a fit of another size or type."""
+    now = (owner.n_components, n_features or owner.n_features_in_, _type_of(owner), owner.noise)
     then = (len(owner.weights_), owner.n_features_in_, owner._fitted_type, hasattr(owner, "noise_weight_"))
     if now != then:
         raise ValueError(
-            f"warm_start=True continues a fit with n_components={then[0]}, {then[1]} features, family={then[2][0]!r}, "
+            f"{what} continues a fit with n_components={then[0]}, {then[1]} features, family={then[2][0]!r}, "
             f"{then[2][1]} and noise={then[3]}, but now they are {now[0]}, {now[1]}, {now[2][0]!r}, {now[2][1]} "
             f"and {now[3]}"
         )
-    model, params = fitted_model(owner)
-    return problem.complete({"weights": params.weights, **model.family.parts(params.components)}), owner._earlier
 
 
 def published(model: MixtureModel, params: MixtureParams) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class GivenStart:
     parts : dict
         "weights" and parameters of the family by name.
     responsibilities : ndarray of shape (n, k) or None
-        Of the rows with weight, in their order.
+        Of the rows with weight, in their order. Not where X is read block by block.
     """
 
     parts: dict[str, Any] = field(default_factory=dict)

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from copy import copy
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from ..chunks import ArraySource, Source, joined
+from ..chunks import ArraySource, BlockSource, Source, joined
+from ..description import Description
 from ..engine import EMResult
 from ..executors import Executor
-from ..seeding import draw_units
+from ..seeding import ALL_ROWS, draw_units
 from .given import GivenStart
 from .model import MixtureModel, MixtureParams, MixtureStats
-from .starts import ALL_ROWS, Starts, from_responsibilities, sample_size
+from .starts import METHODS, Starts, from_responsibilities, sample_size
 
 SAME = 0.02  # share of the rows, or unit of the family's signature
 Result = EMResult[MixtureParams, MixtureStats]
-
-
-class Size(Protocol):
-    """Of the data, as a `Description` has it: rows, and their total weight."""
-
-    @property
-    def n_rows(self) -> int: ...
-    @property
-    def weight(self) -> float: ...
 
 
 class MixtureProblem:
@@ -38,21 +30,21 @@ class MixtureProblem:
         model: MixtureModel,
         source: Source,
         given: GivenStart,
-        size: Size,
+        described: Description,
         methods: tuple[str, ...],
         rng: np.random.Generator,
     ) -> None:
         self.model = model
         self.source = source
         self._given = given
-        self._size = size
+        self._described = described
         self._methods = methods
         self._rng = rng.spawn(1)[0]
 
     @property
     def _takes_all_rows(self) -> bool:
         """Where they are few, or where the components of some are known, which may be few."""
-        return self.source.has_labels or self._size.n_rows < ALL_ROWS
+        return self.source.has_labels or self._described.n_rows < ALL_ROWS
 
     @cached_property
     def _starts(self) -> Starts:
@@ -60,7 +52,7 @@ class MixtureProblem:
         if self._takes_all_rows:
             return Starts(self.model, joined(chunks))
         n = sample_size(family.n_components, family.n_features)
-        return Starts(self.model, joined(draw_units(chunks, self._size.weight, n, self._rng)))
+        return Starts(self.model, joined(draw_units(chunks, self._described.weight, n, self._rng)))
 
     @cached_property
     def sample(self) -> Source:
@@ -82,7 +74,7 @@ class MixtureProblem:
     def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
         given = self._given.parts
         if not given:
-            return self.model.start(self._drawn(number, rng), self._size.weight)
+            return self.model.start(self._drawn(number, rng), self._described.weight)
         if not set(self.model.family.names) <= set(given):
             return self.complete({**self.parts(self._drawn(number, rng)), **given})
         if "weights" not in given:
@@ -94,6 +86,8 @@ class MixtureProblem:
         if given.has_all_means(self.model.family):
             return self._starts.around(given.parts["means"])
         if given.responsibilities is not None:
+            if isinstance(self.source, BlockSource):
+                raise ValueError(f"init_params must be one of {list(METHODS)} where X is read block by block")
             return from_responsibilities(self.model, joined(self.source), given.responsibilities)
         if self.has_certain_start:
             return self._starts.from_labels()
@@ -106,7 +100,7 @@ class MixtureProblem:
         """Parameters of all parts, raised to the floors (unless they are held fixed)."""
         family = self.model.family
         components = family.floored(family.from_parts(parts), self.model.fixed)
-        return self.model.start(MixtureParams(parts["weights"], components), self._size.weight)
+        return self.model.start(MixtureParams(parts["weights"], components), self._described.weight)
 
     def carry_over(self, params: MixtureParams, rng: np.random.Generator, executor: Executor) -> MixtureParams:
         return params

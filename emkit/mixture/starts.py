@@ -17,10 +17,9 @@ from ..families.base import posterior
 from ..families.covariance import COVARIANCES
 from ..families.gaussian import GaussianFamily
 from ..fences import outer_fences
-from ..seeding import careful_seeds, distinct_rows, draw_row, names_of_parts, squared_distances
+from ..seeding import ALL_ROWS, careful_seeds, distinct_rows, draw_row, names_of_parts, squared_distances
 from .model import MixtureModel, MixtureParams
 
-ALL_ROWS = 10_000  # below this number of rows, starts use them all
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 KMEANS_STEPS = 10  # a start needs no more: EM goes on from there
 LEAST_SHARE = 1e-3  # of the average weight that a component starts with

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from . import prediction, responses
 from .estimator import MixtureOfExperts
 from .experts import table
-from .reading import Extras
+from .reading import Extras, blocks_of_fitted, refuse_beside_blocks
 
 
 class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
@@ -187,8 +188,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         block_id : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
@@ -197,7 +198,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         proba : ndarray of shape (n_samples, n_classes)
             Rows sum to one; columns are as in `classes_`.
         """
-        proba = self._by_row(prediction.mean, self._read(X, None, Extras(None, block_id)))
+        proba = self._by_row(prediction.mean, self._readings(X, None, Extras(None, block_id)))
         return proba / proba.sum(axis=1, keepdims=True)  # rounding may leave a 1 that is larger than 1
 
     def predict(self, X, *, block_id=None):
@@ -205,8 +206,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         block_id : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
@@ -216,13 +217,13 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         """
         return self._as_predictions(self.predict_proba(X, block_id=block_id))
 
-    def score(self, X, y, *, sample_weight=None, block_id=None):
+    def score(self, X, y=None, *, sample_weight=None, block_id=None):
         """Share of the rows whose class is predicted (accuracy).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, pairs (X, y); then y is None.
         y : array-like of shape (n_samples,)
             Classes.
         sample_weight, block_id : array-like of shape (n_samples,) or None, default=None
@@ -234,6 +235,14 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         """
         from sklearn.metrics import accuracy_score
 
+        check_is_fitted(self)
+        if blocks_of_fitted(X) is not None:
+            refuse_beside_blocks(y, Extras(None, block_id))
+            sums = np.zeros(2)
+            for own, predicted, weight in self._predicted(X, sample_weight):
+                sums += accuracy_score(own, predicted, sample_weight=weight, normalize=False), weight.sum()
+            return float(sums[0] / sums[1])
+        responses.require(self, y)
         predicted = self.predict(X, block_id=block_id)
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 

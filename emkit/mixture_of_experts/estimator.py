@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,22 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from ..blocks import with_weights
 from ..checkpoint import checkpointed
 from . import errors, prediction, responses
 from .cases import Cases, split
 from .fitting import fit_batch
-from .reading import Extras, Reading, arrange, check_width, read_X
+from .reading import (
+    Extras,
+    Reading,
+    arrange,
+    blocks_of_fitted,
+    check_width,
+    maybe_pairs_of,
+    read_X,
+    refuse_beside_blocks,
+    rows_of_pair,
+)
 
 
 class MixtureOfExperts(EMEstimator):
@@ -28,9 +39,8 @@ class MixtureOfExperts(EMEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            Inputs. An array, a frame, or a function that returns, at each call, an iterable of pairs (X, y) of blocks
-            of rows; then y is None.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs. An array, a frame, or blocks: pairs (X, y), see :mod:`emkit.blocks`; then y is None.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Responses; classes of a classifier.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -77,8 +87,8 @@ class MixtureOfExperts(EMEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None, default=None
             Responses; NaN is a missing one.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -90,15 +100,15 @@ class MixtureOfExperts(EMEstimator):
             Rows sum to one.
         """
         extras = Extras(None, block_id, offset, exposure)
-        return self._by_row(prediction.responsibilities, self._read(X, y, extras))
+        return self._by_row(prediction.responsibilities, self._readings(X, y, extras))
 
     def score_samples(self, X, y=None, *, block_id=None, offset=None, exposure=None):
         """Log-likelihood of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None, default=None
             Responses; NaN (all of them with None) is a missing one.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -111,15 +121,15 @@ class MixtureOfExperts(EMEstimator):
             log p(x, y), and log p(x) where y is missing. With `block_id` given the rows before in the block, so that
             the sum is that of the blocks.
         """
-        return self._by_row(prediction.scores, self._read(X, y, Extras(None, block_id, offset, exposure)))
+        return self._by_row(prediction.scores, self._readings(X, y, Extras(None, block_id, offset, exposure)))
 
     def sample(self, X, n_draws=1, *, block_id=None, offset=None, exposure=None):
         """Draw responses from the fitted mixture, given inputs.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         n_draws : int, default=1
             Draws for each row.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -132,8 +142,8 @@ class MixtureOfExperts(EMEstimator):
         """
         check_integer("n_draws", n_draws, 1)
         rng = self._random_generator()
-        reading = self._read(X, None, Extras(None, block_id, offset, exposure))
-        draws = self._by_row(lambda fitted, cases: prediction.sample(fitted, cases, n_draws, rng), reading)
+        readings = self._readings(X, None, Extras(None, block_id, offset, exposure))
+        draws = self._by_row(lambda fitted, cases: prediction.sample(fitted, cases, n_draws, rng), readings)
         return self._as_responses(draws.swapaxes(0, 1))
 
     def bic(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
@@ -141,8 +151,8 @@ class MixtureOfExperts(EMEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            The training inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            The training inputs; or blocks, pairs (X, y).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The training responses.
         sample_weight, block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -159,8 +169,8 @@ class MixtureOfExperts(EMEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            The training inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            The training inputs; or blocks, pairs (X, y).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The training responses.
         sample_weight, block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -177,8 +187,8 @@ class MixtureOfExperts(EMEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            The training inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            The training inputs; or blocks, pairs (X, y).
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The training responses.
         sample_weight, block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -241,7 +251,7 @@ class MixtureOfExperts(EMEstimator):
         """
         check_choice("method", method, ("information", "bootstrap"))
         extras = {"block_id": block_id, "offset": offset, "exposure": exposure}
-        self._check_training_data({"y": y, **extras})
+        self._check_training_data(X, {"y": y, **extras})
         reading = self._read(X, y, Extras(sample_weight, **extras))
         if method == "bootstrap":
             return errors.by_bootstrap(self, {"X": X, "y": y, **extras}, reading, n_bootstrap, n_jobs)
@@ -256,6 +266,8 @@ class MixtureOfExperts(EMEstimator):
     def _read(self, X: Any, y: Any, extras: Extras) -> Reading:
         """Cases of a fitted estimator; missing responses are NaN."""
         check_is_fitted(self)
+        if blocks_of_fitted(X) is not None:
+            raise ValueError("X must be an array or a frame here, not blocks of rows")
         state = self._state
         X = read_X(self, X, reset=False, anything=state.takes_anything)
         tables = state.views.tables(X)
@@ -269,16 +281,52 @@ class MixtureOfExperts(EMEstimator):
     def _missing_responses(self, n: int) -> np.ndarray:
         return np.full((n, len(self._state.frame.responses.scale)), np.nan)
 
-    def _by_row(self, function: Any, reading: Reading) -> np.ndarray:
+    def _readings(self, X: Any, y: Any, extras: Extras, *, needs_y: bool = False) -> Iterator[Reading]:
+        """Cases of X, or of each of its blocks, all of which have responses if `needs_y`."""
+        check_is_fitted(self)
+        blocks = blocks_of_fitted(X)
+        if blocks is None:
+            yield self._read(X, y, extras)
+            return
+        refuse_beside_blocks(y, extras)
+        weight = check_sample_weight(extras.sample_weight, None, np.dtype(np.float64))
+        for (table, own_y), own_weight in with_weights(maybe_pairs_of(blocks), weight, rows_of_pair):
+            if needs_y:
+                responses.require(self, own_y)
+            yield self._read(table, own_y, Extras(own_weight))
+
+    def _by_row(self, function: Any, readings: Iterable[Reading]) -> np.ndarray:
         """A value, or a row of them, for each row of X."""
+        return np.concatenate([self._of_reading(function, reading) for reading in readings])
+
+    def _of_reading(self, function: Any, reading: Reading) -> np.ndarray:
         fitted = self._state.fitted
         return reading.in_order(np.concatenate([function(fitted, cases) for cases in split(reading.cases)]))
 
+    def _total(self, function: Any, X: Any, y: Any, extras: Extras) -> tuple[float, float]:
+        """Weighted sum of a value for each row of X, and the weight of the rows."""
+        sums = np.zeros(2)
+        for reading in self._readings(X, y, extras, needs_y=True):
+            weight = reading.in_order(reading.cases.by_row(reading.cases.weight))
+            sums += weight @ self._of_reading(function, reading), weight.sum()
+        return float(sums[0]), float(sums[1])
+
+    def _log_likelihood(self, X, *, sample_weight=None, y=None, **extras):
+        """Weighted total, natural log, and the weight of the rows; for criteria."""
+        return self._total(prediction.scores, X, y, Extras(sample_weight, **extras))
+
     def _posterior_entropy(self, X, *, sample_weight=None, y=None, **extras):
         """Entropy of the responsibilities, natural log, weighted total."""
-        entropy = self._by_row(prediction.entropy, self._read(X, y, Extras(None, **extras)))
-        weight = check_sample_weight(sample_weight, len(entropy), np.dtype(np.float64))
-        return float(entropy.sum() if weight is None else weight @ entropy)
+        return self._total(prediction.entropy, X, y, Extras(sample_weight, **extras))[0]
+
+    def _predicted(self, X: Any, sample_weight: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+        """Of each block (X, y): y, what is predicted, and the weights of the rows."""
+        blocks = blocks_of_fitted(X)
+        assert blocks is not None
+        weight = check_sample_weight(sample_weight, None, np.dtype(np.float64))
+        for (table, y), own in with_weights(maybe_pairs_of(blocks), weight, rows_of_pair):
+            responses.require(self, y)
+            yield y, self.predict(table), np.ones(len(table)) if own is None else own
 
     def _check_criterion(self, name: str) -> None:
         if not isinstance(self.expert, str):
@@ -286,13 +334,14 @@ class MixtureOfExperts(EMEstimator):
 
     def _criterion(self, name: str, X: Any, sample_weight: Any, **extras: Any) -> float:
         self._check_criterion(name)
-        self._check_training_data(extras)
+        self._check_training_data(X, extras)
         return getattr(selection, name)(self, X, sample_weight=sample_weight, **extras)
 
-    def _check_training_data(self, extras: dict[str, Any]) -> None:
+    def _check_training_data(self, X: Any, extras: dict[str, Any]) -> None:
         """ValueError if something is missing that `fit` had."""
         check_is_fitted(self)
-        responses.require(self, extras["y"])
+        if blocks_of_fitted(X) is None:
+            responses.require(self, extras["y"])
         forgotten = [name for name in self._state.extras if extras[name] is None]
         if forgotten:
             raise ValueError(f"fit had {' and '.join(forgotten)}, so {' and '.join(forgotten)} must be given here too")
@@ -347,4 +396,4 @@ class Expert:
             all_of_them: np.ndarray = fitted.model.experts.mean(fitted.params.experts, cases)
             return all_of_them[:, self._k]
 
-        return self._mixture._by_row(means, self._mixture._read(X, None, Extras(None, None, offset, exposure)))
+        return self._mixture._by_row(means, self._mixture._readings(X, None, Extras(None, None, offset, exposure)))

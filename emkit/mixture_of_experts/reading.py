@@ -11,7 +11,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
 from .._validation import FLOATS, check_sample_weight, is_missing, refuse_dates, unmasked
-from ..blocks import iterate
+from ..blocks import Blocks, blocks_of, is_table, iterate, with_weights
 from ..chunks import Rows
 from ..description import Description, describe
 from ..families.gaussian import check_range
@@ -227,29 +227,28 @@ class Streamed:
         read: Callable[[Any, Any, np.ndarray | None, Scalings | None], Cases],
         weight: np.ndarray | None,
         scalings: Scalings | None = None,
+        n_rows: int | None = None,
     ) -> None:
         self._blocks = blocks
         self._read = read
         self._weight = weight
         self._scalings = scalings
+        self._n_rows = n_rows
 
     def scaled(self, scalings: Scalings) -> Streamed:
-        return Streamed(self._blocks, self._read, self._weight, scalings)
+        return Streamed(self._blocks, self._read, self._weight, scalings, self._n_rows)
 
     def __iter__(self) -> Iterator[Cases]:
-        start = 0
-        for X, y in pairs_of(self._blocks):
-            n = _num_samples(X)
-            weight = None if self._weight is None else self._weight[start : start + n]
-            if weight is not None and len(weight) < n:
-                raise ValueError("sample_weight has fewer values than the blocks have rows")
-            start += n
-            if n and (weight is None or weight.any()):
+        n_rows = 0
+        for (X, y), weight in with_weights(pairs_of(self._blocks), self._weight, rows_of_pair):
+            n_rows += _num_samples(X)
+            if weight is None or weight.any():
                 yield from split(self._read(X, y, weight, self._scalings))
-        if start == 0:
-            raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
-        if self._weight is not None and start != len(self._weight):
-            raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
+        if self._n_rows not in (None, n_rows):
+            raise ValueError(
+                f"X yielded {n_rows} rows, but {self._n_rows} at an earlier call; it must be the same rows"
+            )
+        self._n_rows = n_rows
 
 
 def pairs_of(blocks: Callable[[], Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
@@ -258,3 +257,29 @@ def pairs_of(blocks: Callable[[], Iterable[Any]]) -> Iterator[tuple[Any, Any]]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError("X is a function, so it must yield pairs of blocks (X, y), with y=None in fit")
         yield pair[0], pair[1]
+
+
+def rows_of_pair(pair: tuple[Any, Any]) -> int:
+    return int(_num_samples(pair[0]))
+
+
+def blocks_of_fitted(X: Any) -> Blocks | None:
+    """Blocks that a fitted estimator is given: of pairs (X, y), or of X alone; None if X is one table."""
+    blocks = blocks_of(X, pairs=True)
+    return blocks_of(X) if blocks is None else blocks
+
+
+def refuse_beside_blocks(y: Any, extras: Extras) -> None:
+    """ValueError for what cannot be cut into blocks, or comes with them."""
+    if y is not None or any(extra is not None for extra in extras[1:]):
+        raise ValueError(
+            "X is read block by block, so y (which comes in pairs with X), block_id, offset and exposure must be None; "
+            f"got y={y!r} and {extras._replace(sample_weight=None)}"
+        )
+
+
+def maybe_pairs_of(blocks: Blocks) -> Iterator[tuple[Any, Any]]:
+    """Pairs (X, y); where a block is X alone, y is None."""
+    for block in iterate(blocks):
+        is_pair = isinstance(block, tuple | list) and len(block) == 2 and is_table(block[0])
+        yield (block[0], block[1]) if is_pair else (block, None)

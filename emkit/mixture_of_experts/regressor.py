@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice
+from ..chunks import Rows
+from ..description import describe
 from ..families.covariance import COVARIANCES
 from . import prediction, responses
 from .estimator import MixtureOfExperts
 from .experts import table
 from .experts.glm import LAWS
 from .fitting import EXTRAS
-from .reading import Extras
+from .reading import Extras, blocks_of_fitted, refuse_beside_blocks
 
 
 class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
@@ -210,8 +213,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
@@ -220,7 +223,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
         return self._as_predictions(
-            self._by_row(prediction.mean, self._read(X, None, Extras(None, block_id, offset, exposure)))
+            self._by_row(prediction.mean, self._readings(X, None, Extras(None, block_id, offset, exposure)))
         )
 
     def predict_quantile(self, X, quantile=0.5, *, block_id=None, offset=None, exposure=None):
@@ -230,8 +233,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         quantile : float or array-like of shape (n_quantiles,), default=0.5
             Between 0 and 1.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -258,8 +261,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, X alone or pairs (X, y).
         level : float, default=0.95
             The probability, between 0 and 1.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -277,17 +280,17 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
 
     def _quantiles(self, X: Any, shares: np.ndarray, extras: Extras) -> np.ndarray:
         found = self._by_row(
-            lambda fitted, cases: prediction.quantiles(fitted, cases, shares), self._read(X, None, extras)
+            lambda fitted, cases: prediction.quantiles(fitted, cases, shares), self._readings(X, None, extras)
         )
         return self._as_responses(found)
 
-    def score(self, X, y, *, sample_weight=None, block_id=None, offset=None, exposure=None):
+    def score(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
         """Coefficient of determination (R squared) of `predict`.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Inputs.
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs; or blocks, pairs (X, y); then y is None.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Responses.
         sample_weight, block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -299,8 +302,25 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         """
         from sklearn.metrics import r2_score
 
+        check_is_fitted(self)
+        if blocks_of_fitted(X) is not None:
+            refuse_beside_blocks(y, Extras(None, block_id, offset, exposure))
+            return self._r2_of_blocks(X, sample_weight)
+        responses.require(self, y)
         predicted = self.predict(X, block_id=block_id, offset=offset, exposure=exposure)
         return r2_score(y, predicted, sample_weight=sample_weight)
+
+    def _r2_of_blocks(self, X: Any, sample_weight: Any) -> float:
+        """Mean over responses of 1 - residual / total sum of squares; 0 (or 1, if all is exact) where these are 0."""
+        described, residual = None, 0.0
+        for y, predicted, weight in self._predicted(X, sample_weight):
+            numbers = self._read_responses(y, len(predicted))
+            described = describe([Rows(numbers, weight)], numbers.shape[1], described)
+            residual = residual + weight @ (numbers - predicted.reshape(numbers.shape)) ** 2
+        assert described is not None  # without rows there is an error before
+        total = described.counts * np.where(described.varies, described.scale, 0.0) ** 2
+        share = residual / np.where(total > 0, total, 1.0)
+        return float(np.where(total > 0, 1 - share, residual == 0).mean())
 
     def _check_expert(self) -> None:
         table.check_expert(self.expert, table.REGRESSORS, "regressor")

@@ -51,16 +51,16 @@ def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
 
 def classes_of(ys: Iterable[Any]) -> np.ndarray:
     """The classes, sorted; ValueError for fewer than two."""
-    found: list[np.ndarray] = []
+    classes: list[np.ndarray] = []  # of all before, as one array
     for y in ys:
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
-        found.append(np.unique(labels))
-    classes = np.unique(np.concatenate(found))
-    if len(classes) < 2:
-        raise ValueError(f"y must have two classes or more, but has 1 class: {classes.tolist()}")
-    return classes
+        classes = [np.unique(np.concatenate([*classes, np.unique(labels)]))]
+    (found,) = classes
+    if len(found) < 2:
+        raise ValueError(f"y must have two classes or more, but has 1 class: {found.tolist()}")
+    return found
 
 
 def read_codes(y: Any, n: int, classes: np.ndarray) -> np.ndarray:

@@ -306,7 +306,7 @@ def _means(estimator: Any, rows: Any, extras: dict[str, Any]) -> np.ndarray:
     def means(fitted: Any, cases: Any) -> np.ndarray:
         return fitted.model.experts.mean(fitted.params.experts, cases)
 
-    return estimator._by_row(means, estimator._read(rows, None, Extras(**extras)))
+    return estimator._by_row(means, [estimator._read(rows, None, Extras(**extras))])
 
 
 def _responses_of(estimator: Any, y: Any, n: int) -> np.ndarray:

@@ -131,7 +131,7 @@ def entropy(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: An
     float
         Natural logarithm, total over the rows; 0 where each row has one sure component, at most n log k.
     """
-    if hasattr(estimator, "_posterior_entropy"):  # hidden parts that are not independent row by row
+    if hasattr(estimator, "_posterior_entropy"):  # not row by row, or not of all rows at once
         return float(estimator._posterior_entropy(X, sample_weight=sample_weight, **metadata))
     resp = np.asarray(estimator.predict_proba(X, **metadata), dtype=np.float64)
     weight = check_sample_weight(sample_weight, len(resp), resp.dtype)
@@ -141,8 +141,8 @@ def entropy(estimator: Any, X: Any, *, sample_weight: Any = None, **metadata: An
 
 def log_likelihood_of(estimator: Any, X: Any, sample_weight: Any, metadata: dict[str, Any]) -> tuple[float, float]:
     """Log-likelihood (natural log) and weight, summed over the rows."""
-    if hasattr(estimator, "_log_likelihood_and_weight"):  # data may be read block by block
-        total, weight = estimator._log_likelihood_and_weight(X, sample_weight=sample_weight, **metadata)
+    if hasattr(estimator, "_log_likelihood"):  # without the scores of all rows at once
+        total, weight = estimator._log_likelihood(X, sample_weight=sample_weight, **metadata)
         return float(total), float(weight)
     # a topic model's scores are of half the tokens, given the others
     by_row = getattr(estimator, "_training_log_likelihood", None) or estimator.score_samples
