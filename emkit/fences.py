@@ -8,11 +8,13 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
 from .chunks import Rows
+from .executors import Changed
 
 OUTER = 3.0  # times the distance of the quartiles
 
@@ -36,6 +38,10 @@ def outer_fences(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return fences
 
 
-def within(chunks: Iterable[Rows], fences: np.ndarray) -> Iterator[Rows]:
+def within(chunks: Iterable[Rows], fences: np.ndarray) -> Iterable[Rows]:
     """The rows, with values beyond the fences moved to them."""
-    return (Rows(np.clip(rows.X, *fences.astype(rows.X.dtype)), rows.weight) for rows in chunks)
+    return Changed(partial(_clipped, fences), chunks)
+
+
+def _clipped(fences: np.ndarray, rows: Rows) -> Rows:
+    return Rows(np.clip(rows.X, *fences.astype(rows.X.dtype)), rows.weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +13,7 @@ from .._validation import as_source, check_array, check_choice, check_number, ch
 from ..chunks import Rows, Source, joined
 from ..description import Description, describe
 from ..engine import Earlier
-from ..executors import Serial
+from ..executors import Changed, Elsewhere, Serial
 from ..families.base import Family
 from ..families.conjugate import ConjugateGaussians, is_conjugate, plain
 from ..families.covariance import COVARIANCES, Covariance
@@ -36,7 +36,7 @@ from ..mixture.noise import (
     range_of,
     with_noise_of,
 )
-from ..mixture.problem import MixtureProblem
+from ..mixture.problem import MixtureProblem, here_if_few
 from ..mixture.starts import ALL_ROWS
 from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
 from ..online import OnlineState, online_step
@@ -68,10 +68,11 @@ def fit_batch(
     description = describe(source, source.n_features)
     check_rows(description.n_rows, description.unobserved, 1 if is_auto else estimator.n_components)
     check_range(description, source.dtype)
+    source = here_if_few(source, description.n_rows)
     if is_auto:
         estimator.n_components = _first_size(estimator, owner, description)
     model, description = _model_of(estimator, source, description)
-    given = given_start(estimator, description, kept)
+    given = given_start(estimator, description, source, kept)
     rng = estimator._random_generator()
     methods, n_starts = strategy(estimator, given, model.family)
     problem = MixtureProblem(model, source, given, description, methods, rng)
@@ -139,7 +140,7 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     description = describe(rows, source.n_features, online.description)
     check_range(description, dtype)
     model = make_model(estimator, description, dtype, getattr(owner, "noise_range_", None))
-    stats = Serial().sum(partial(model.e_step, online.state.params), _as_dtype(source, dtype))
+    stats = Serial().sum(partial(model.e_step, online.state.params), Changed(partial(_as_dtype, dtype), source))
     state = online_step(model, online.state, stats)
     estimator._online = Online(state, description)
     _publish(estimator, model, state.params, state.stats.objective * state.weight, state.weight)
@@ -148,8 +149,8 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     estimator.n_parameters_ = model.n_free(state.params)
 
 
-def _as_dtype(source: Source, dtype: np.dtype) -> Any:
-    return (type(rows)(rows.X.astype(dtype, copy=False), rows.weight.astype(dtype, copy=False)) for rows in source)
+def _as_dtype(dtype: np.dtype, rows: Rows) -> Rows:
+    return Rows(rows.X.astype(dtype, copy=False), rows.weight.astype(dtype, copy=False))
 
 
 def check_params(estimator: EMGaussianMixture) -> None:
@@ -217,7 +218,7 @@ def _weighting(estimator: EMGaussianMixture) -> Weighting:
     return made(float(estimator.weight_concentration_prior))
 
 
-def _usual(source: Source, description: Description) -> Iterator[Rows]:
+def _usual(source: Source, description: Description) -> Iterable[Rows]:
     """The rows with far values moved to the fences: noise is for them, and they must not stretch the floor's units.
 
     Where the fences are is seen from some of the rows if these are many.
@@ -229,7 +230,9 @@ def _usual(source: Source, description: Description) -> Iterator[Rows]:
     return within(source, outer_fences(rows.X, rows.weight))
 
 
-def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:
+def given_start(
+    estimator: EMGaussianMixture, description: Description, source: Source, kept: np.ndarray | None
+) -> GivenStart:
     """Check what the user gave of a start; `kept` are the indices of the rows that have weight."""
     k, d = estimator.n_components, len(description.mean)
     covariance = COVARIANCES[estimator.covariance_type]
@@ -244,6 +247,8 @@ def given_start(estimator: EMGaussianMixture, description: Description, kept: np
         parts["covariances"] = covariance.from_precisions(precisions, k, d)
     if isinstance(estimator.init_params, str):
         return GivenStart(parts)
+    if isinstance(source, Elsewhere):
+        raise ValueError("init_params must be the name of a method where X is a dask collection of 10,000 rows or more")
     return GivenStart(parts, given_responsibilities(estimator.init_params, description.n_rows, k, kept))
 
 

@@ -15,6 +15,8 @@ from .._estimator import EMEstimator
 from .._validation import check_sample_weight
 from ..chunks import Source
 from ..families.base import posterior
+from ..lazy import lazy_for_dask, weighted_mean
+from ..partitions import is_collection
 from .model import MixtureModel, MixtureParams
 
 
@@ -53,6 +55,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         """
         return self.fit(X, sample_weight=sample_weight, labels=labels).predict(X)
 
+    @lazy_for_dask
     def score_samples(self, X):
         """Log-likelihood of each row.
 
@@ -86,9 +89,12 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
             Natural log, per unit of weight.
         """
         scores = self.score_samples(X)
+        if is_collection(scores):
+            return weighted_mean(scores, sample_weight)
         weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
         return float(np.average(scores.astype(np.float64), weights=weight))
 
+    @lazy_for_dask
     def predict_proba(self, X):
         """Probability of each component for each row (the responsibilities).
 
@@ -105,6 +111,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         """
         return np.concatenate([posterior(log_joint)[1] for log_joint in self._log_joint(X)])
 
+    @lazy_for_dask
     def predict(self, X):
         """Most probable component of each row.
 

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 
 from ..chunks import ArraySource, Source, joined
 from ..engine import EMResult
-from ..executors import Executor
+from ..executors import Elsewhere, Executor
 from ..seeding import draw_units
 from .given import GivenStart
 from .model import MixtureModel, MixtureParams, MixtureStats
@@ -28,6 +28,14 @@ class Size(Protocol):
     def n_rows(self) -> int: ...
     @property
     def weight(self) -> float: ...
+
+
+def here_if_few(source: Source, n_rows: int) -> Source:
+    """Rows that lie elsewhere brought here where starts use them all; there is no reason to send work to them."""
+    if not isinstance(source, Elsewhere) or n_rows >= ALL_ROWS:
+        return source
+    rows = joined(source)
+    return ArraySource(rows.X, rows.weight)
 
 
 class MixtureProblem:

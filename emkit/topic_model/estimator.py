@@ -13,6 +13,8 @@ from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_integer, check_sample_weight
 from ..checkpoint import checkpointed
+from ..lazy import lazy_for_dask, weighted_mean
+from ..partitions import is_collection
 from .completion import complete, log_likelihood, perplexity_of, shares_of
 from .entropy import token_entropy
 from .fitting import fit_batch, fit_online, fitted_topics
@@ -309,6 +311,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         """
         return self.predict_proba(X)
 
+    @lazy_for_dask
     def predict_proba(self, X):
         """Weights of the topics in documents; the same as `transform`.
 
@@ -328,6 +331,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     def _theta(self, fitted, chunk):
         return shares_of(fitted.method.fold_in(fitted.topics, chunk, fitted.alpha, fitted.sweeps))
 
+    @lazy_for_dask
     def predict(self, X):
         """Main topic of each document.
 
@@ -349,6 +353,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         ]
         return np.concatenate([p.log_likelihood for p in parts]), np.concatenate([p.n_tokens for p in parts])
 
+    @lazy_for_dask
     def score_samples(self, X):
         """How well the second half of each document is foretold from the first (document completion).
 
@@ -384,6 +389,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
             Natural log, per unit of weight. It is not scikit-learn's, which is a bound for all tokens of all documents.
         """
         scores = self.score_samples(X)
+        if is_collection(scores):
+            return weighted_mean(scores, sample_weight)
         weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
         return float(np.average(scores, weights=weight))
 
