@@ -64,4 +64,5 @@ def weight_parts(sample_weight: Any, row_counts: Sequence[float]) -> list[Any]:
             f"known; or {MEND_SIZES}"
         )
     weight = check_sample_weight(sample_weight, int(sum(row_counts)), np.dtype(np.float64))
+    assert weight is not None
     return np.split(weight, np.cumsum(row_counts)[:-1].astype(int))

@@ -88,8 +88,9 @@ def source_of(
 
     `read` makes a table of a block, `split` makes chunks of a table and its weights.
     """
-    client = active_client() if isinstance(blocks, Partitions) else None
-    if client is not None:
-        return RemoteSource(client, blocks, read, sample_weight, dtype, n_features, split)
+    if isinstance(blocks, Partitions):
+        client = active_client()
+        if client is not None:
+            return RemoteSource(client, blocks, read, sample_weight, dtype, n_features, split)
     weight = check_sample_weight(sample_weight, None, dtype)
     return BlockSource(lambda: iterate(blocks), read, weight, dtype, n_features, split)

@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice, repeat
+from functools import partial
+from itertools import islice, repeat, takewhile
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -24,7 +25,8 @@ from .partitions import Partitions, is_collection
 
 T = TypeVar("T")
 
-PATIENCE = 30.0  # seconds to wait for a worker, or for a result that is there, before a pass is given up
+PATIENCE = 30.0  # seconds without any worker before a pass is given up
+AT_ONCE = 64  # partitions whose results are fetched together
 POLL = 1.0  # seconds between two looks at whether there still is a cluster
 
 
@@ -35,13 +37,13 @@ def active_client() -> Any:
     """
     if "distributed" not in sys.modules:
         return None
-    from distributed import default_client
+    from distributed import Client
     from distributed.worker import thread_state
 
     if hasattr(thread_state, "execution_state"):
         return None
     try:
-        return default_client()
+        return Client.current()
     except ValueError:
         return None
 
@@ -132,9 +134,7 @@ class RemoteSource:
         futures: dict[int, Any] = {}
         try:
             futures = self._submit(numbers, Job(self._read, self._split, self.dtype, function), aligned)
-            for number in numbers:
-                visit = _outcome(self._client, number, futures[number])
-                del futures[number]  # the cluster may forget it
+            for visit in _outcomes(self._client, futures):
                 if visit.error is not None:
                     raise visit.error
                 yield visit
@@ -186,32 +186,49 @@ def _sent(client: Any, arrays: list[np.ndarray]) -> list[Any]:
     return [client.submit(_itself, array, pure=False) for array in arrays]
 
 
-def _outcome(client: Any, number: int, future: Any) -> Visit:
-    """What a task gave, once it is there.
+def _outcomes(client: Any, futures: dict[int, Any]) -> Iterator[Visit]:
+    """What tasks gave, in their order, once it is there; of many at a time where they are done. Empties `futures`.
 
     Raises
     ------
     ValueError
-        If the partition could not be computed.
+        If a partition could not be computed.
     ClusterError
-        If the client was closed, if workers died over the partition, or if there has been no worker for `PATIENCE` seconds.
+        If the client was closed, if workers died over a partition, or if there was no worker for `PATIENCE` seconds.
     """
     from distributed import KilledWorker
 
-    try:
-        _await(client, future)
-        visit: Visit = future.result(timeout=PATIENCE)
-    except KilledWorker as error:
-        raise ClusterError(f"block {number} of X (from 0): workers died one after the other over it: {error}") from error
-    except TimeoutError as error:
-        raise ClusterError(f"the result of block {number} of X did not come in {PATIENCE:g} seconds") from error
-    except ClusterError:
-        raise
-    except Exception as error:
-        if future.status in ("cancelled", "lost") or client.status != "running":
-            raise ClusterError(f"the dask cluster has gone: {error!r}") from error
-        raise block_error(number, f"could not be computed: {error!r}") from error
-    return visit
+    while futures:
+        number, first = next(iter(futures.items()))
+        try:
+            _await(client, first)
+            done = list(takewhile(lambda future: future.status == "finished", islice(futures.values(), AT_ONCE)))
+            visits = _gathered(client, done or [first])
+        except KilledWorker as error:
+            raise ClusterError(f"block {number} of X (from 0): one worker after the other died over it") from error
+        except ClusterError:
+            raise
+        except Exception as error:
+            if first.status != "error" or client.status != "running":
+                raise ClusterError(f"the dask cluster has gone: {error!r}") from error
+            raise block_error(number, f"could not be computed: {error!r}") from error
+        for number in list(futures)[: len(visits)]:
+            del futures[number]  # the cluster may forget it
+        yield from visits
+
+
+def _gathered(client: Any, futures: list[Any]) -> list[Visit]:
+    """The results of tasks that are done. Where one was lost on the way, dask computes it again."""
+    timeout = PATIENCE
+    while True:
+        gather = partial(client.gather, futures, asynchronous=True)
+        try:
+            visits: list[Visit] = client.sync(gather, callback_timeout=timeout)
+            return visits
+        except TimeoutError as error:
+            if not _has_workers(client):
+                raise ClusterError("the dask cluster has no worker") from error
+            timeout *= 2
 
 
 def _await(client: Any, future: Any) -> None:

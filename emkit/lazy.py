@@ -57,7 +57,6 @@ def weighted_mean(scores: Any, sample_weight: Any) -> float:
     """Of a lazy array of scores (n,) under weights (n,) or None; only sums leave the partitions."""
     import dask
 
-
     weights = weight_parts(sample_weight, scores.chunks[0])
     sums = [dask.delayed(_sums)(part, weight) for part, weight in zip(delayed_parts(scores), weights, strict=True)]
     total, weight = np.sum(dask.compute(*sums), axis=0)

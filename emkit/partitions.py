@@ -1,4 +1,4 @@
-"""Dask arrays and frames as blocks of rows: their partitions. Nothing here imports dask before there is a collection."""
+"""Dask arrays and frames as blocks of rows: their partitions. Nothing here imports dask before it is needed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Partitions:
     def row_counts(self) -> tuple[float, ...]:
         """Rows of each partition; NaN where they are not known."""
         X = self.collection
-        return X.chunks[0] if is_array(X) else (np.nan,) * X.npartitions
+        return tuple(X.chunks[0]) if is_array(X) else (np.nan,) * X.npartitions
 
     @property
     def example(self) -> Any:

@@ -84,8 +84,10 @@ def _problem(
     is_large = summary.n_documents >= FEW or not isinstance(corpus, list)
     sample = random_documents(corpus, FEW, summary.n_documents, rng) if is_large else list(corpus)
     batches = None
-    takes_batches = is_large and not isinstance(corpus, Elsewhere)
-    if (takes_batches or estimator.batch_size is not None) and estimator.max_iter > 0:
+    is_elsewhere = isinstance(corpus, Elsewhere)  # there, mini-batches would leave all workers idle but one
+    if is_elsewhere and estimator.batch_size is not None:
+        raise ValueError(f"batch_size must be None on a dask cluster, but got {estimator.batch_size!r}")
+    if ((is_large and not is_elsewhere) or estimator.batch_size is not None) and estimator.max_iter > 0:
         batches = batches_for(summary.n_documents, summary.weight, summary.term_counts, estimator.batch_size)
     model = replace(make_model(estimator, summary, given), documents_stay=isinstance(corpus, list))
     return TopicProblem(model, corpus, sample, given, batches)

@@ -112,8 +112,10 @@ def _read_block(estimator: Any, dtypes: Dtypes, block: Any) -> sp.csr_array:
 
 
 def random_documents(chunks: Iterable[Documents], n: int, total: int, rng: np.random.Generator) -> list[Documents]:
-    """At most `n` of `total` documents, each as likely as the others, in one pass. They are no chunks of the data: their
-    places are below zero."""
+    """At most `n` of `total` documents, each as likely as the others, in one pass.
+
+    They are no chunks of the data: their places are below zero.
+    """
     likely = (n + SPARE * np.sqrt(n)) / total  # share that is sure to hold them: no more are looked at
     seed = int(rng.integers(2**63))
     kept: list[tuple[np.ndarray, Documents]] = []
