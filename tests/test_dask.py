@@ -191,8 +191,13 @@ def cluster():
 
 @pytest.fixture
 def client(cluster):
-    client = cluster[1]
-    client.wait_for_workers(2, timeout=60)
+    local, client = cluster
+    try:
+        client.wait_for_workers(2, timeout=15)
+    except TimeoutError:  # dask gives up a worker that is killed while it starts
+        local.scale(0)
+        local.scale(2)
+        client.wait_for_workers(2, timeout=60)
     with client.as_current():
         yield client
 
