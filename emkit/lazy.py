@@ -25,7 +25,10 @@ def lazy_for_dask(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, X, **options)
         partitions = Partitions(X)
         fitted = copy.copy(self)  # a later fit of `self` leaves it as it is
-        example = np.asarray(method(fitted, partitions.example, **options))
+        example = method(fitted, partitions.example, **options)
+        if isinstance(example, tuple):
+            raise ValueError(f"{method.__name__} gives one lazy array of a dask collection, but got {options}")
+        example = np.asarray(example)
         work = partial(_of_block, method, fitted, options, example[:0])
         return _mapped(work, partitions, example)
 

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from emkit import EMGaussianMixture, EMTopicModel
+from emkit import EMGaussianMixture, EMHiddenMarkov, EMImputer, EMMixture, EMTopicModel
 from emkit import distributed as emkit_distributed
 from emkit.chunks import CHUNK_ROWS
 from emkit.selection import ComponentSearch
@@ -104,6 +104,11 @@ class TestWithoutCluster:
         with pytest.raises(ValueError, match=r"block 2 of X \(from 0\) is refused: Input X contains infinity"):
             mixture().fit(lazy(with_infinity()))
 
+    @pytest.mark.parametrize("estimator", [EMMixture(2), EMHiddenMarkov(2), EMImputer()])
+    def test_estimators_that_would_load_it(self, estimator):
+        with pytest.raises(ValueError, match=r"does not fit dask collections, but X is one \(Array\); X\.compute\(\)"):
+            estimator.fit(lazy())
+
     def test_topics(self):
         in_blocks = EMTopicModel(2, random_state=0, max_iter=3, tol=0).fit([COUNTS[:1000], COUNTS[1000:]])
         lazily = EMTopicModel(2, random_state=0, max_iter=3, tol=0)
@@ -153,6 +158,12 @@ class TestLazyResults:
         score = in_memory.score(lazy(), sample_weight=weight)
         assert isinstance(score, float)
         assert score == pytest.approx(in_memory.score(A, sample_weight=None if weight is None else WEIGHT), rel=1e-12)
+
+    def test_missing_cells(self, in_memory):
+        filled = in_memory.predict_missing(lazy()).compute(scheduler="synchronous")
+        assert_allclose(filled, in_memory.predict_missing(A), rtol=1e-12)
+        with pytest.raises(ValueError, match="predict_missing gives one lazy array of a dask collection"):
+            in_memory.predict_missing(lazy(), return_std=True)
 
     def test_errors(self, in_memory):
         with pytest.raises(ValueError, match="X has 2 features, but EMGaussianMixture is expecting 3"):

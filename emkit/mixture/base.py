@@ -62,7 +62,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -118,7 +118,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------

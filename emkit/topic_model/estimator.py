@@ -168,6 +168,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     [['pet'], ['rate']]
     """
 
+    _fits_collections = True
+
     __metadata_request__fit = MappingProxyType({"sample_weight": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
@@ -237,9 +239,10 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or blocks of rows: see :mod:`emkit.blocks`
             Counts of terms, not negative, fractions allowed. Or a function that returns, at each call, an iterable of
-            blocks of rows; then nothing is kept of the documents.
+            blocks of rows, or a dask array or frame, which is fitted where it is if a dask client is active; then
+            nothing is kept of the documents, and on a cluster there are no mini-batches.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -254,6 +257,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         ValueError
             If an argument is out of range, counts are negative or not finite, or there are no tokens. The estimator is
             left as it was.
+        emkit.distributed.ClusterError
+            If a dask cluster has no worker left, or if its client is closed.
 
         Warns
         -----
@@ -302,7 +307,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -318,7 +323,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -338,7 +343,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -362,7 +367,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
