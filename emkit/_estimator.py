@@ -24,6 +24,7 @@ from ._validation import check_choice, check_integer, check_n_init, check_number
 from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
+from .partitions import is_collection
 from .restarts import Plan, Problem, Search, Settings, Watch, both, no_memory, plan_of, run_one, search
 
 ACCELERATE = ("auto", "squarem", "anderson", False)
@@ -31,6 +32,8 @@ ACCELERATE = ("auto", "squarem", "anderson", False)
 
 class EMEstimator(CallbackSupportMixin, BaseEstimator):
     """Restarts, acceleration, callbacks, history and pickling for every estimator."""
+
+    _fits_collections = False  # those of dask, partition by partition
 
     def _check_shared_params(self) -> None:
         self._check_n_components()
@@ -73,6 +76,11 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _fit_copy(self, fit: Callable[..., None], X: Any, **metadata: Any) -> Any:
         """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
+        if is_collection(X) and not self._fits_collections:
+            raise ValueError(
+                f"{type(self).__name__} does not fit dask collections, but X is one ({type(X).__name__}); X.compute() "
+                "brings it into memory"
+            )
         context = self._open_callbacks(X, metadata)
         fitted = self._blank_copy()
         fit(fitted, self, X, **metadata)

@@ -14,8 +14,10 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from .blocks import Blocks, blocks_of, iterate
-from .chunks import CHUNK_ROWS, ArraySource, BlockSource, Source
+from ._weights import check_sample_weight as check_sample_weight
+from .blocks import Blocks, blocks_of, first_block, source_of
+from .chunks import CHUNK_ROWS, ArraySource, Source
+from .partitions import is_collection
 
 FLOATS = (np.float64, np.float32)
 
@@ -65,31 +67,6 @@ def check_array(name: str, value: Any, shape: tuple[int, ...], label: str) -> np
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but holds {array[~np.isfinite(array)][0]}")
     return array
-
-
-def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray | None:
-    """Weights of the rows, (n,), or None for ones; finite, not negative, not all zero."""
-    if sample_weight is None:
-        return None
-    try:
-        weight = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must be an array of numbers, but got {sample_weight!r}") from error
-    if weight.ndim == 0 and n_rows is not None:
-        weight = np.full(n_rows, weight)
-    if weight.ndim != 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar: sample_weight has shape {weight.shape}")
-    if n_rows is not None and len(weight) != n_rows:
-        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}: one weight for each row of X")
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any():
-        raise ValueError(
-            f"sample_weight must be finite and not negative, but sample_weight[{bad.argmax()}] is {weight[bad][0]}"
-        )
-    weight = np.ascontiguousarray(weight, dtype=dtype)
-    if not weight.any():
-        raise ValueError(f"sample_weight is zero for all rows (as {dtype}), but at least one weight must be positive")
-    return weight
 
 
 def check_start(name: str, value: Any, methods: tuple[str, ...] = ("auto",)) -> None:
@@ -223,18 +200,31 @@ def is_missing(value: Any) -> bool:
 
 def _block_source(
     estimator: Any, blocks: Blocks, sample_weight: Any, *, reset: bool, floats: Sequence[Any]
-) -> tuple[BlockSource, np.ndarray | None]:
-    first = next((block for block in iterate(blocks) if len(block)), None)
-    if first is None:
-        raise ValueError("X is a function that yields no block of rows (n_samples=0)")
-    head = _read(estimator, first, reset=reset, min_rows=1, floats=floats)
+) -> tuple[Source, np.ndarray | None]:
+    head = _read(estimator, first_block(blocks), reset=reset, min_rows=1, floats=floats)
+    read = partial(_read_block, reader_of(estimator), tuple(floats), head.dtype)
+    return source_of(blocks, read, sample_weight, head.dtype, head.shape[1]), _rows_of_weight(sample_weight)
 
-    def read(block: Any) -> np.ndarray:
-        return _read(estimator, block, reset=False, min_rows=0, floats=floats).astype(head.dtype, copy=False)
 
-    weight = check_sample_weight(sample_weight, None, head.dtype)
-    kept = None if weight is None or weight.all() else np.flatnonzero(weight)
-    return BlockSource(lambda: iterate(blocks), read, weight, head.dtype, head.shape[1]), kept
+def _rows_of_weight(sample_weight: Any) -> np.ndarray | None:
+    """Indices of the rows that have weight, where these are here; None for all."""
+    if sample_weight is None or is_collection(sample_weight):
+        return None
+    weight = check_sample_weight(sample_weight, None, np.dtype(np.float64))
+    return None if weight is None or weight.all() else np.flatnonzero(weight)
+
+
+def _read_block(estimator: Any, floats: Sequence[Any], dtype: np.dtype, block: Any) -> np.ndarray:
+    return _read(estimator, block, reset=False, min_rows=0, floats=floats).astype(dtype, copy=False)
+
+
+def reader_of(estimator: Any) -> Any:
+    """One that knows the columns and nothing else, so that it can be sent to other processes."""
+    reader = type(estimator)(**estimator.get_params(deep=False))
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(estimator, name):
+            setattr(reader, name, getattr(estimator, name))
+    return reader
 
 
 def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:

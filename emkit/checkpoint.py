@@ -27,6 +27,7 @@ import numpy as np
 from ._validation import Seen
 from .blocks import blocks_of, iterate
 from .engine import Progress
+from .partitions import Partitions, delayed_parts, is_collection
 
 MAGIC = "emkit-checkpoint-1"
 NOT_OF_THE_FIT = ("checkpoint", "n_jobs", "verbose")  # parameters that a fit that goes on may have others of
@@ -86,13 +87,25 @@ def _digest(what: str, value: Any) -> str:
 
 
 def _digest_of_data(X: Any, metadata: dict[str, Any]) -> str:
+    metadata = {name: _digests_of(value) if is_collection(value) else value for name, value in metadata.items()}
     blocks = blocks_of(X.tables if isinstance(X, Seen) else X, pairs=True)
     if blocks is None:
         return _digest("X or what is passed with it", (X, metadata))
     digest = sha256()
-    for block in iterate(blocks):
-        digest.update(_digest("a block of X", block).encode())
+    digests = (
+        _digests_of(X) if isinstance(blocks, Partitions) else (_digest("a block of X", b) for b in iterate(blocks))
+    )
+    for of_block in digests:
+        digest.update(of_block.encode())
     return f"{digest.hexdigest()}{_digest('what is passed with X', metadata)}"
+
+
+def _digests_of(collection: Any) -> tuple[str, ...]:
+    """Of each partition of a dask collection, taken where it is."""
+    import dask
+
+    digests: tuple[str, ...] = dask.compute(*map(dask.delayed(joblib.hash), delayed_parts(collection)))
+    return digests
 
 
 class Checkpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -131,17 +131,6 @@ def in_one(parts: list[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-@dataclass(frozen=True, eq=False)
-class Mapped:
-    """What a function makes of each chunk of a source; made anew whenever it is iterated."""
-
-    chunks: Iterable[Rows]
-    function: Callable[[Rows], Rows]
-
-    def __iter__(self) -> Iterator[Rows]:
-        return map(self.function, self.chunks)
-
-
 class ArraySource:
     """Chunks of an array in memory or of a memory map: views, made once."""
 
@@ -159,6 +148,27 @@ class ArraySource:
         """The same in another type."""
         rows = joined(self._chunks)
         return ArraySource(rows.X.astype(dtype), rows.weight.astype(dtype), rows.labels)
+
+
+def block_error(number: int, what: str) -> ValueError:
+    """Of a block that cannot be read."""
+    return ValueError(f"block {number} of X (from 0) {what}")
+
+
+def read_named(read: Callable[[Any], Any], number: int, block: Any) -> Any:
+    """The table that a block is; an error tells which block."""
+    try:
+        return read(block)
+    except ValueError as error:
+        raise block_error(number, f"is refused: {error}") from error
+
+
+def weighty(chunks: Iterable[Any]) -> Iterator[Any]:
+    """The units of positive weight, in chunks that are not empty."""
+    for chunk in chunks:
+        kept = chunk if chunk.weight.all() else chunk.take(np.flatnonzero(chunk.weight))
+        if len(kept):
+            yield kept
 
 
 class BlockSource:
@@ -188,8 +198,8 @@ class BlockSource:
 
     def __iter__(self) -> Iterator[Any]:
         start = 0
-        for block in self._blocks():
-            X = self._read(block)
+        for number, block in enumerate(self._blocks()):
+            X = read_named(self._read, number, block)
             n = X.shape[0]
             weight = None
             if self._weight is not None:
@@ -197,11 +207,7 @@ class BlockSource:
                 if len(weight) < n:
                     raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have more rows")
             start += n
-            for rows in self._split(X, weight):
-                if weight is not None and not rows.weight.all():
-                    rows = rows.take(np.flatnonzero(rows.weight))
-                if len(rows):
-                    yield rows
+            yield from weighty(self._split(X, weight))
         if start == 0:
             raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
         if self._n_rows not in (None, start):
@@ -211,4 +217,13 @@ class BlockSource:
             raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
 
 
-Source = ArraySource | BlockSource
+class Source(Protocol):
+    """Chunks that can be iterated again and again."""
+
+    @property
+    def dtype(self) -> np.dtype: ...
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def has_labels(self) -> bool: ...
+    def __iter__(self) -> Iterator[Any]: ...

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .chunks import ArraySource, Rows
+from .executors import each
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,22 @@ class Description:
         constant = np.where(self.largest > 0, np.maximum(1e-8 * self.largest, 1e-15), 1.0)
         return np.where(self.varies, np.sqrt(variance), constant)
 
+    def __add__(self, other: Description) -> Description:
+        """Of the rows of both, about the origin of the first."""
+        is_new = np.isnan(self.origin)
+        origin = np.where(is_new, other.origin, self.origin)
+        shift = np.where(is_new | np.isnan(other.origin), 0.0, other.origin - origin)
+        return Description(
+            self.n_rows + other.n_rows,
+            self.weight + other.weight,
+            origin,
+            self.counts + other.counts,
+            self.sums + (other.sums + other.counts * shift),
+            self.squares + (other.squares + shift * (2 * other.sums + other.counts * shift)),
+            np.maximum(self.largest, other.largest),
+            self.varies | other.varies | (shift != 0),
+        )
+
     @property
     def unobserved(self) -> list[int]:
         """Features without a value."""
@@ -82,8 +99,8 @@ def describe(chunks: Iterable[Rows], n_features: int, before: Description | None
 def _described(chunks: Iterable[Rows], n_features: int, before: Description | None) -> Description:
     description = before or _nothing(n_features)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses a scale that is not finite
-        for rows in chunks:
-            description = _add(description, rows)
+        for of_chunk in each(_describe_chunk, chunks):
+            description = description + of_chunk
     return description
 
 
@@ -98,9 +115,10 @@ def _nothing(d: int) -> Description:
     return Description(0, 0.0, np.full(d, np.nan), zeros, zeros, zeros, zeros, np.zeros(d, dtype=bool))
 
 
-def _add(before: Description, rows: Rows) -> Description:
+@np.errstate(over="ignore", invalid="ignore")
+def _describe_chunk(rows: Rows) -> Description:
     X = rows.X.astype(np.float64)
-    origin = np.where(np.isnan(before.origin), _first_observed(X), before.origin)
+    origin = _first_observed(X)
     distance = X - origin
     largest = np.abs(X).max(axis=0)
     if rows.has_missing:
@@ -114,16 +132,8 @@ def _add(before: Description, rows: Rows) -> Description:
         weight = rows.weight.astype(np.float64)
         counts = np.full(X.shape[1], weight.sum())
         sums, squares = weight @ distance, weight @ distance**2
-    return Description(
-        before.n_rows + len(X),
-        before.weight + float(rows.weight.sum(dtype=np.float64)),
-        origin,
-        before.counts + counts,
-        before.sums + sums,
-        before.squares + squares,
-        np.maximum(before.largest, largest),
-        before.varies | (distance != 0).any(axis=0),
-    )
+    total = float(rows.weight.sum(dtype=np.float64))
+    return Description(len(X), total, origin, counts, sums, squares, largest, (distance != 0).any(axis=0))
 
 
 def _first_observed(X: np.ndarray) -> np.ndarray:

@@ -13,8 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from .chunks import Mapped, Rows, joined
+from .chunks import Rows, joined
 from .description import Description
+from .executors import Changed
 from .seeding import ALL_ROWS, draw_units
 
 OUTER = 3.0  # times the distance of the quartiles
@@ -48,10 +49,10 @@ def fences_of(chunks: Iterable[Rows], described: Description) -> np.ndarray:
     return outer_fences(rows.X, rows.weight)
 
 
-def within(chunks: Iterable[Rows], fences: np.ndarray) -> Mapped:
+def within(chunks: Iterable[Rows], fences: np.ndarray) -> Iterable[Rows]:
     """The rows, with values beyond the fences moved to them."""
-    return Mapped(chunks, partial(_moved, fences))
+    return Changed(partial(_clipped, fences), chunks)
 
 
-def _moved(fences: np.ndarray, rows: Rows) -> Rows:
+def _clipped(fences: np.ndarray, rows: Rows) -> Rows:
     return Rows(np.clip(rows.X, *fences.astype(rows.X.dtype)), rows.weight)

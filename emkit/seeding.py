@@ -12,11 +12,15 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+
+from .executors import each
 
 if TYPE_CHECKING:
     from .testing import Units
@@ -116,13 +120,19 @@ def names_of_parts(labels: np.ndarray, known: np.ndarray, k: int) -> np.ndarray:
 
 
 def draw_units(chunks: Iterable[U], weight: float, n: int, rng: np.random.Generator) -> list[U]:
-    """`n` units drawn in proportion to their weights, of total `weight`, in one pass; of weight 1 each, in order."""
+    """`n` units drawn in proportion to their weights, of total `weight`, in two passes; of weight 1 each, in order."""
     places = np.sort(rng.random(n)) * weight
-    before, drawn = 0.0, []
-    for chunk in chunks:
-        ends = before + np.cumsum(chunk.weight, dtype=np.float64)
-        here = places[(places >= before) & (places < ends[-1])]
-        index = np.searchsorted(ends, here, side="right")
-        drawn.append(chunk.take(index).reweighted(np.ones(len(index))))
-        before = ends[-1]
-    return drawn
+    befores = accumulate(each(_total_weight, chunks), initial=0.0)
+    return list(each(partial(_units_at, places), chunks, list(befores)))
+
+
+def _total_weight(chunk: Units) -> float:
+    return float(np.cumsum(chunk.weight, dtype=np.float64)[-1])
+
+
+def _units_at(places: np.ndarray, chunk: U, before: float) -> U:
+    """Those of a chunk at places of the cumulative weight, which is `before` where the chunk begins."""
+    ends = before + np.cumsum(chunk.weight, dtype=np.float64)
+    here = places[(places >= before) & (places < ends[-1])]
+    index = np.searchsorted(ends, here, side="right")
+    return chunk.take(index).reweighted(np.ones(len(index)))

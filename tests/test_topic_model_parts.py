@@ -202,7 +202,7 @@ def test_random_documents_are_equally_likely(rows):
     chunks = list(split(*numbered(20), rows))
     hits = np.zeros(20)
     for _ in range(n_draws):
-        sample = joined(random_documents(chunks, n, rng))
+        sample = joined(random_documents(chunks, n, 20, rng))
         assert len(set(sample.lengths)) == n
         hits[sample.lengths.astype(int) - 1] += 1
     # hits of a draw are n of 20 without replacement: their variance is 15/19 of that of a multinomial
@@ -213,7 +213,7 @@ def test_random_documents_are_equally_likely(rows):
 @pytest.mark.parametrize("n", [1, 4, 19, 20, 50])
 def test_random_documents(n):
     source = split(*numbered(20), 6)  # an iterator, so that there is one pass
-    sample = random_documents(source, n, np.random.default_rng(1))
+    sample = random_documents(source, n, 20, np.random.default_rng(1))
     assert next(source, None) is None
     whole = joined(sample)
     assert len(whole) == min(n, 20)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..chunks import Mapped, Rows
+from ..chunks import Rows
 from ..description import Description, in_one_chunk
+from ..executors import Changed
 from .base import Family, Options, Sums
 from .discrete import UnknownValueError
 
@@ -75,7 +76,7 @@ class ByColumn:
         by_kind = []
         for kind, columns in self._columns.items():
             own = replace(options, n_symbols=_of_columns(options.n_symbols, columns, n_columns))
-            part = Mapped(chunks, partial(Rows.part, columns=columns))
+            part = Changed(partial(Rows.part, columns=columns), chunks)
             with _named_by_place(columns):
                 family = self.classes[kind].for_chunks(n_components, own, part, described.of(columns))
             by_kind.append(Part(columns, family))

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._compat import with_callbacks
 from .._validation import as_source, check_choice, check_integer_or_auto
 from ..checkpoint import checkpointed
+from ..lazy import lazy_for_dask
 from ..mixture.base import MixtureEstimator
 from . import conditioning, errors
 from .fitting import fit_batch, fit_online, fitted_model
@@ -181,6 +182,8 @@ class EMGaussianMixture(MixtureEstimator):
     2
     """
 
+    _fits_collections = True
+
     __metadata_request__fit = MappingProxyType({"sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
@@ -238,9 +241,9 @@ class EMGaussianMixture(MixtureEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), or callable
-            The rows; NaN is a missing value. A frame, a memory map, or a function that returns, at each call, an
-            iterable of blocks of rows.
+        X : array-like of shape (n_samples, n_features), or blocks of rows: see :mod:`emkit.blocks`
+            The rows; NaN is a missing value. A frame, a memory map, a function that returns, at each call, an iterable
+            of blocks of rows, or a dask array or frame, which is fitted where it is if a dask client is active.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -257,6 +260,8 @@ class EMGaussianMixture(MixtureEstimator):
         ValueError
             If an argument is out of range, or if a covariance becomes singular with ``reg_covar=0``. The estimator
             is left as it was.
+        emkit.distributed.ClusterError
+            If a dask cluster has no worker left, or if its client is closed.
 
         Warns
         -----
@@ -376,6 +381,7 @@ class EMGaussianMixture(MixtureEstimator):
         check_is_fitted(self)
         return conditioning.conditional(self, columns, values)
 
+    @lazy_for_dask
     def predict_missing(self, X, *, return_std=False):
         """Fill the missing cells of rows with their means given what is observed: Gaussian mixture regression.
 
@@ -386,7 +392,7 @@ class EMGaussianMixture(MixtureEstimator):
         X : array-like of shape (n_samples, n_features), or callable
             The rows; see `fit`.
         return_std : bool, default=False
-            Also give the standard deviations.
+            Also give the standard deviations; not of a dask collection.
 
         Returns
         -------

@@ -13,6 +13,7 @@ from .._validation import as_source, check_array, check_choice, check_number, ch
 from ..chunks import Rows, Source
 from ..description import Description, describe
 from ..engine import Earlier
+from ..executors import Changed, Elsewhere
 from ..families.base import Family
 from ..families.conjugate import ConjugateGaussians, is_conjugate, plain
 from ..families.covariance import COVARIANCES, Covariance
@@ -35,7 +36,7 @@ from ..mixture.noise import (
     range_of,
     with_noise_of,
 )
-from ..mixture.problem import MixtureProblem
+from ..mixture.problem import MixtureProblem, here_if_few
 from ..mixture.stepwise import carry_over, first_state, take_step
 from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
 from ..online import OnlineState
@@ -66,10 +67,11 @@ def fit_batch(
     description = describe(source, source.n_features)
     check_rows(description.n_rows, description.unobserved, 1 if is_auto else estimator.n_components)
     check_range(description, source.dtype)
+    source = here_if_few(source, description.n_rows)
     if is_auto:
         estimator.n_components = _first_size(estimator, owner, description)
     model, description = _model_of(estimator, source, description)
-    given = given_start(estimator, description, kept)
+    given = given_start(estimator, description, source, kept)
     rng = estimator._random_generator()
     methods, n_starts = strategy(estimator, given, model.family)
     problem = MixtureProblem(model, source, given, description, methods, rng)
@@ -134,14 +136,14 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     description = describe(rows, source.n_features, online.description)
     check_range(description, dtype)
     model = make_model(estimator, description, dtype, getattr(owner, "noise_range_", None))
-    state = take_step(estimator, owner, model, online.state, _as_dtype(source, dtype))
+    state = take_step(estimator, owner, model, online.state, Changed(partial(_as_dtype, dtype), source))
     estimator._online = Online(state, description)
     _publish(estimator, model, state.params, state.stats.objective * state.weight, state.weight)
     estimator.lower_bounds_ = np.append(owner.lower_bounds_, estimator.lower_bound_)
 
 
-def _as_dtype(source: Source, dtype: np.dtype) -> Any:
-    return (type(rows)(rows.X.astype(dtype, copy=False), rows.weight.astype(dtype, copy=False)) for rows in source)
+def _as_dtype(dtype: np.dtype, rows: Rows) -> Rows:
+    return Rows(rows.X.astype(dtype, copy=False), rows.weight.astype(dtype, copy=False))
 
 
 def check_params(estimator: EMGaussianMixture) -> None:
@@ -214,7 +216,9 @@ def _usual(source: Source, description: Description) -> Iterable[Rows]:
     return within(source, fences_of(source, description))
 
 
-def given_start(estimator: EMGaussianMixture, description: Description, kept: np.ndarray | None) -> GivenStart:
+def given_start(
+    estimator: EMGaussianMixture, description: Description, source: Source, kept: np.ndarray | None
+) -> GivenStart:
     """Check what the user gave of a start; `kept` are the indices of the rows that have weight."""
     k, d = estimator.n_components, len(description.mean)
     covariance = COVARIANCES[estimator.covariance_type]
@@ -229,6 +233,8 @@ def given_start(estimator: EMGaussianMixture, description: Description, kept: np
         parts["covariances"] = covariance.from_precisions(precisions, k, d)
     if isinstance(estimator.init_params, str):
         return GivenStart(parts)
+    if isinstance(source, Elsewhere):
+        raise ValueError("init_params must be the name of a method where X is a dask collection of 10,000 rows or more")
     return GivenStart(parts, given_responsibilities(estimator.init_params, description.n_rows, k, kept))
 
 

@@ -16,6 +16,8 @@ from .._estimator import EMEstimator
 from ..chunks import Rows, Source
 from ..families.base import posterior
 from ..families.discrete import checked
+from ..lazy import lazy_for_dask, weighted_mean
+from ..partitions import is_collection
 from .model import MixtureModel, MixtureParams
 
 
@@ -74,13 +76,14 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         """
         return self.fit(X, sample_weight=sample_weight, labels=labels).predict(X)
 
+    @lazy_for_dask
     def score_samples(self, X):
         """Log-likelihood of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -106,16 +109,19 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         log_likelihood : float
             Natural log, per unit of weight.
         """
+        if is_collection(X):
+            return weighted_mean(self.score_samples(X), sample_weight)
         total, weight = self._log_likelihood(X, sample_weight=sample_weight)
         return total / weight
 
+    @lazy_for_dask
     def predict_proba(self, X):
         """Probability of each component for each row (the responsibilities).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -125,13 +131,14 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         """
         return self._by_row(_responsibilities, X)
 
+    @lazy_for_dask
     def predict(self, X):
         """Most probable component of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -147,7 +154,7 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
-            The rows; see `fit`.
+            The rows; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------

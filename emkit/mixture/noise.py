@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..chunks import Rows
+from ..executors import each
 from ..families.base import Family, Options
 from ..families.conjugate import ConjugateGaussians
 from ..families.gaussian import GaussianFamily
@@ -175,9 +176,12 @@ class WithNoise(Family):
 
 def range_of(chunks: Iterable[Rows]) -> np.ndarray:
     """Least and largest observed value of each column, (2, d)."""
-    ends = [(np.fmin.reduce(rows.X, axis=0), np.fmax.reduce(rows.X, axis=0)) for rows in chunks]
-    lower, upper = zip(*ends, strict=True)
+    lower, upper = zip(*each(_range_of_chunk, chunks), strict=True)
     return np.stack([np.fmin.reduce(lower, axis=0), np.fmax.reduce(upper, axis=0)]).astype(np.float64)
+
+
+def _range_of_chunk(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    return np.fmin.reduce(rows.X, axis=0), np.fmax.reduce(rows.X, axis=0)
 
 
 def without_noise(family: Family) -> Family:

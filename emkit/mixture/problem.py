@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from ..chunks import ArraySource, BlockSource, Source, joined
 from ..description import Description
 from ..engine import EMResult
-from ..executors import Executor
+from ..executors import Elsewhere, Executor
 from ..seeding import ALL_ROWS, draw_units
 from .given import GivenStart
 from .model import MixtureModel, MixtureParams, MixtureStats
@@ -20,6 +20,14 @@ from .starts import METHODS, Starts, from_responsibilities, sample_size
 
 SAME = 0.02  # share of the rows, or unit of the family's signature
 Result = EMResult[MixtureParams, MixtureStats]
+
+
+def here_if_few(source: Source, n_rows: int) -> Source:
+    """Rows that lie elsewhere brought here where starts use them all; there is no reason to send work to them."""
+    if not isinstance(source, Elsewhere) or n_rows >= ALL_ROWS:
+        return source
+    rows = joined(source)
+    return ArraySource(rows.X, rows.weight)
 
 
 class MixtureProblem:

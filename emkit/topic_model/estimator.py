@@ -13,6 +13,8 @@ from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_integer, check_sample_weight
 from ..checkpoint import checkpointed
+from ..lazy import lazy_for_dask, weighted_mean
+from ..partitions import is_collection
 from .completion import complete, log_likelihood, perplexity_of, shares_of
 from .entropy import token_entropy
 from .fitting import fit_batch, fit_online, fitted_topics
@@ -166,6 +168,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     [['pet'], ['rate']]
     """
 
+    _fits_collections = True
+
     __metadata_request__fit = MappingProxyType({"sample_weight": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
@@ -235,9 +239,10 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or blocks of rows: see :mod:`emkit.blocks`
             Counts of terms, not negative, fractions allowed. Or a function that returns, at each call, an iterable of
-            blocks of rows; then nothing is kept of the documents.
+            blocks of rows, or a dask array or frame, which is fitted where it is if a dask client is active; then
+            nothing is kept of the documents, and on a cluster there are no mini-batches.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -252,6 +257,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         ValueError
             If an argument is out of range, counts are negative or not finite, or there are no tokens. The estimator is
             left as it was.
+        emkit.distributed.ClusterError
+            If a dask cluster has no worker left, or if its client is closed.
 
         Warns
         -----
@@ -300,7 +307,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -309,13 +316,14 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         """
         return self.predict_proba(X)
 
+    @lazy_for_dask
     def predict_proba(self, X):
         """Weights of the topics in documents; the same as `transform`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -328,13 +336,14 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     def _theta(self, fitted, chunk):
         return shares_of(fitted.method.fold_in(fitted.topics, chunk, fitted.alpha, fitted.sweeps))
 
+    @lazy_for_dask
     def predict(self, X):
         """Main topic of each document.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -349,6 +358,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         ]
         return np.concatenate([p.log_likelihood for p in parts]), np.concatenate([p.n_tokens for p in parts])
 
+    @lazy_for_dask
     def score_samples(self, X):
         """How well the second half of each document is foretold from the first (document completion).
 
@@ -357,7 +367,7 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features), or callable
-            Documents; see `fit`.
+            Documents; see `fit`. For a dask array or frame the result is a lazy dask array.
 
         Returns
         -------
@@ -384,6 +394,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
             Natural log, per unit of weight. It is not scikit-learn's, which is a bound for all tokens of all documents.
         """
         scores = self.score_samples(X)
+        if is_collection(scores):
+            return weighted_mean(scores, sample_weight)
         weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
         return float(np.average(scores, weights=weight))
 

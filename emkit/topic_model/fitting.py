@@ -12,6 +12,7 @@ import numpy as np
 from .._blas import one_blas_thread
 from .._validation import check_n_init
 from ..engine import Step, run_em
+from ..executors import Elsewhere
 from ..restarts import Heat, Plan, Search, Settings, executor_for
 from .completion import complete_documents, shares_of
 from .documents import Documents, as_chunks, joined
@@ -81,9 +82,12 @@ def _problem(
     """With the priors as given. A small corpus is its own sample; mini-batches are for large ones, or where they are
     asked for."""
     is_large = summary.n_documents >= FEW or not isinstance(corpus, list)
-    sample = random_documents(corpus, FEW, rng) if is_large else list(corpus)
+    sample = random_documents(corpus, FEW, summary.n_documents, rng) if is_large else list(corpus)
     batches = None
-    if (is_large or estimator.batch_size is not None) and estimator.max_iter > 0:
+    is_elsewhere = isinstance(corpus, Elsewhere)  # there, mini-batches would leave all workers idle but one
+    if is_elsewhere and estimator.batch_size is not None:
+        raise ValueError(f"batch_size must be None on a dask cluster, but got {estimator.batch_size!r}")
+    if ((is_large and not is_elsewhere) or estimator.batch_size is not None) and estimator.max_iter > 0:
         batches = batches_for(summary.n_documents, summary.weight, summary.term_counts, estimator.batch_size)
     model = replace(make_model(estimator, summary, given), documents_stay=isinstance(corpus, list))
     return TopicProblem(model, corpus, sample, given, batches)

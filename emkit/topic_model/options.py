@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._validation import check_choice, check_integer, check_number
+from ..executors import each
 from .documents import Documents
 from .methods import METHODS, Sweeps
 from .model import TopicModel
@@ -55,9 +56,9 @@ class Given:
 def summarise(chunks: Iterable[Documents], n_components: int) -> Summary:
     """One pass. ValueError for a corpus from which no topics can be learned."""
     n, weight, counts, dtype = 0, 0.0, np.zeros(0), np.dtype(np.float64)
-    for chunk in chunks:
-        n, weight, dtype = n + len(chunk), weight + float(chunk.weight.sum(dtype=np.float64)), chunk.dtype
-        counts = chunk.term_counts if counts.size == 0 else counts + chunk.term_counts
+    for of_chunk in each(_summarise_chunk, chunks):
+        n, weight, dtype = n + of_chunk.n_documents, weight + of_chunk.weight, of_chunk.dtype
+        counts = of_chunk.term_counts if counts.size == 0 else counts + of_chunk.term_counts
     if n < n_components:
         raise ValueError(
             f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n} "
@@ -70,6 +71,10 @@ def summarise(chunks: Iterable[Documents], n_components: int) -> Summary:
             f"X has {counts.sum():.3g} tokens, but at most {MOST_TOKENS[dtype]:.0e} are allowed as {dtype}"
         )
     return Summary(n, weight, counts, dtype)
+
+
+def _summarise_chunk(chunk: Documents) -> Summary:
+    return Summary(len(chunk), float(chunk.weight.sum(dtype=np.float64)), chunk.term_counts, chunk.dtype)
 
 
 def check_params(estimator: EMTopicModel) -> None:

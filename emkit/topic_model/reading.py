@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
-from .._validation import check_sample_weight
-from ..blocks import Blocks, blocks_of, iterate
-from ..chunks import BlockSource
+from .._validation import check_sample_weight, reader_of
+from ..blocks import Blocks, blocks_of, first_block, is_empty, source_of
+from ..chunks import Source
+from ..executors import each
 from .documents import Documents, as_chunks, joined, split
 
+SPARE = 10  # standard deviations of a Poisson count
 FEW = 2_000  # documents below which all loops are in double precision, and steps are on all documents
 
-Corpus = list[Documents] | BlockSource
+Corpus = list[Documents] | Source
 
 
 def read_corpus(estimator: Any, X: Any, sample_weight: Any, *, reset: bool, dtype: Any) -> Corpus:
@@ -93,22 +96,14 @@ def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr
     return table
 
 
-def _blocks(estimator: Any, blocks: Blocks, sample_weight: Any, dtypes: Dtypes, *, reset: bool) -> BlockSource:
-    first = next((block for block in iterate(blocks) if not _is_empty(block)), None)
-    if first is None:
-        raise ValueError("X is a function that yields no block of rows (n_samples=0)")
-    head = read_table(estimator, first, dtypes, reset=reset)
-    read = partial(_read_block, estimator, Dtypes.of(head.dtype, None))
-    weight = check_sample_weight(sample_weight, None, head.dtype)
-    return BlockSource(lambda: iterate(blocks), read, weight, head.dtype, head.shape[1], split)
-
-
-def _is_empty(block: Any) -> bool:
-    return (hasattr(block, "shape") or hasattr(block, "__len__")) and _num_rows(block) == 0
+def _blocks(estimator: Any, blocks: Blocks, sample_weight: Any, dtypes: Dtypes, *, reset: bool) -> Source:
+    head = read_table(estimator, first_block(blocks), dtypes, reset=reset)
+    read = partial(_read_block, reader_of(estimator), Dtypes.of(head.dtype, None))
+    return source_of(blocks, read, sample_weight, head.dtype, head.shape[1], split)
 
 
 def _read_block(estimator: Any, dtypes: Dtypes, block: Any) -> sp.csr_array:
-    if _is_empty(block):
+    if is_empty(block):
         n_terms = estimator.n_features_in_
         if len(np.shape(block)) == 2 and np.shape(block)[1] != n_terms:
             raise ValueError(f"X has {np.shape(block)[1]} features in a block, but {n_terms} features in others")
@@ -116,19 +111,29 @@ def _read_block(estimator: Any, dtypes: Dtypes, block: Any) -> sp.csr_array:
     return read_table(estimator, block, dtypes, reset=False)
 
 
-def random_documents(chunks: Iterable[Documents], n: int, rng: np.random.Generator) -> list[Documents]:
-    """At most `n` documents, each as likely as the others, in one pass. They are no chunks of the data: their places
-    are below zero."""
+def random_documents(chunks: Iterable[Documents], n: int, total: int, rng: np.random.Generator) -> list[Documents]:
+    """At most `n` of `total` documents, each as likely as the others, in one pass.
+
+    They are no chunks of the data: their places are below zero.
+    """
+    likely = (n + SPARE * np.sqrt(n)) / total  # share that is sure to hold them: no more are looked at
+    seed = int(rng.integers(2**63))
     kept: list[tuple[np.ndarray, Documents]] = []
-    for chunk in chunks:
-        keys = rng.random(len(chunk))
-        kept.append((keys, chunk) if len(keys) <= n else _lowest(keys, chunk, n))
+    for candidates in each(partial(_candidates, seed, n, likely), chunks, count()):
+        kept.append(candidates)
         if sum(len(part) for part, _ in kept) > 2 * n:
             kept = [_lowest(*_merged(kept), n)]
     keys, documents = _merged(kept)
     documents = _lowest(keys, documents, n)[1] if len(keys) > n else documents
     chunks = as_chunks(documents.table, documents.weight)
     return [replace(chunk, place=-1 - place) for place, chunk in enumerate(chunks)]
+
+
+def _candidates(seed: int, n: int, likely: float, chunk: Documents, number: int) -> tuple[np.ndarray, Documents]:
+    """The documents of chunk `number` with the lowest keys, at most `n`, and none with a key above `likely`."""
+    keys = np.random.default_rng([seed, number]).random(len(chunk))
+    index = np.flatnonzero(keys < likely)
+    return _lowest(keys[index], chunk.take(index), n)
 
 
 def _lowest(keys: np.ndarray, chunk: Documents, n: int) -> tuple[np.ndarray, Documents]:

@@ -1,0 +1,68 @@
+"""Sample weights from raw user input: of a table, of a block, and of the partitions of a dask collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .partitions import MEND_SIZES, delayed_parts, is_collection
+
+
+def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray | None:
+    """Weights of the rows, (n,), or None for ones; finite, not negative, not all zero."""
+    if sample_weight is None:
+        return None
+    weight = check_block_weight(sample_weight, n_rows, dtype)
+    if not weight.any():
+        raise ValueError(f"sample_weight is zero for all rows (as {dtype}), but at least one weight must be positive")
+    return weight
+
+
+def check_block_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray:
+    """The same of a block of rows, which may all have weight zero."""
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be an array of numbers, but got {sample_weight!r}") from error
+    if weight.ndim == 0 and n_rows is not None:
+        weight = np.full(n_rows, weight)
+    if weight.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar: sample_weight has shape {weight.shape}")
+    if n_rows is not None and len(weight) != n_rows:
+        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}: one weight for each row of X")
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        raise ValueError(
+            f"sample_weight must be finite and not negative, but sample_weight[{bad.argmax()}] is {weight[bad][0]}"
+        )
+    return np.ascontiguousarray(weight, dtype=dtype)
+
+
+def weight_parts(sample_weight: Any, row_counts: Sequence[float]) -> list[Any]:
+    """What holds the weights of each partition of X, of which row counts may be NaN: unchecked, or None for ones.
+
+    A dask array or series must have the partitions of X; one whose chunks are known is cut as X is.
+    """
+    if sample_weight is None:
+        return [None] * len(row_counts)
+    are_known = not np.isnan(row_counts).any()
+    if is_collection(sample_weight):
+        if are_known and hasattr(sample_weight, "rechunk") and sample_weight.shape == (sum(row_counts),):
+            sample_weight = sample_weight.rechunk((tuple(row_counts),))
+        parts = delayed_parts(sample_weight)
+        if sample_weight.ndim != 1 or len(parts) != len(row_counts):
+            raise ValueError(
+                f"sample_weight must have one dimension and the partitions of X, which are {len(row_counts)}, but has "
+                f"shape {sample_weight.shape} and {len(parts)} partitions"
+            )
+        return parts
+    if not are_known:
+        raise ValueError(
+            "sample_weight must be a dask array or series with the partitions of X, as the sizes of these are not "
+            f"known; or {MEND_SIZES}"
+        )
+    weight = check_sample_weight(sample_weight, int(sum(row_counts)), np.dtype(np.float64))
+    assert weight is not None
+    return np.split(weight, np.cumsum(row_counts)[:-1].astype(int))

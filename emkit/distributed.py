@@ -1,0 +1,257 @@
+"""Chunks on the workers of a dask cluster: functions go to them, and only what these give comes back.
+
+A pass over the data is one task for each partition of a dask collection. The task reads the partition, cuts it into
+chunks and applies a function to each. So the data stay where dask has them, or are made there anew in each pass if they
+are not persisted. A worker that is lost costs time only: dask computes its tasks again on another, and the results are
+added in the order of the chunks whoever computed them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice, repeat, takewhile
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ._blas import one_blas_thread
+from ._weights import check_block_weight, weight_parts
+from .chunks import block_error, read_named, weighty
+from .partitions import Partitions, is_collection
+
+T = TypeVar("T")
+
+PATIENCE = 30.0  # seconds without any worker before a pass is given up
+AT_ONCE = 64  # partitions whose results are fetched together
+POLL = 1.0  # seconds between two looks at whether there still is a cluster
+
+
+def active_client() -> Any:
+    """The client of dask.distributed that is at work here; None without one, and within its tasks.
+
+    A task that waits for others may keep the place that they need.
+    """
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import Client
+    from distributed.worker import thread_state
+
+    if hasattr(thread_state, "execution_state"):
+        return None
+    try:
+        return Client.current()
+    except ValueError:
+        return None
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot go on: there is no fault in the data."""
+
+
+class Job(NamedTuple):
+    """What is to be done with each partition in a pass."""
+
+    read: Callable[[Any], Any]
+    split: Callable[[Any, np.ndarray | None], Iterator[Any]]
+    dtype: np.dtype
+    function: Callable[..., Any]
+
+
+class Visit(NamedTuple):
+    """What a partition gave: its number of rows, a result for each chunk, or the error that ended it."""
+
+    n_rows: int
+    results: list[Any]
+    error: Exception | None = None
+
+
+class RemoteSource:
+    """Chunks of the partitions of a dask collection, on the workers of a cluster. See `emkit.executors.Elsewhere`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    partitions : Partitions
+    read : callable
+        Makes a table of a partition, on the worker.
+    sample_weight : array-like, dask array or series, or None
+    dtype : dtype
+        Of the tables.
+    n_features : int
+    split : callable
+        Makes chunks of a table and its weights, on the worker.
+    """
+
+    has_labels = False
+
+    def __init__(
+        self,
+        client: Any,
+        partitions: Partitions,
+        read: Callable[[Any], Any],
+        sample_weight: Any,
+        dtype: np.dtype,
+        n_features: int,
+        split: Callable[[Any, np.ndarray | None], Iterator[Any]],
+    ) -> None:
+        self.dtype = dtype
+        self.n_features = n_features
+        self._client = client
+        self._read, self._split = read, split
+        self._parts = partitions.delayed
+        weights = weight_parts(sample_weight, partitions.row_counts)
+        is_here = sample_weight is not None and not is_collection(sample_weight)
+        self._weights = _sent(client, weights) if is_here else weights
+        self._n_rows: int | None = None
+        self._n_chunks: list[int] | None = None
+
+    def each(self, function: Callable[..., T], *aligned: Iterable[Any]) -> Iterator[T]:
+        """One pass. The values of `aligned` go to the chunks, of which an earlier pass has told the number."""
+        n_rows, n_chunks = 0, []
+        for visit in self._visits(range(len(self._parts)), function, aligned):
+            yield from visit.results
+            n_rows += visit.n_rows
+            n_chunks.append(len(visit.results))
+        if n_rows == 0:
+            raise ValueError("X has no rows (n_samples=0): all its partitions are empty")
+        if self._n_rows not in (None, n_rows):
+            raise ValueError(f"X had {self._n_rows} rows at first, but {n_rows} when it was computed again")
+        self._n_rows, self._n_chunks = n_rows, n_chunks
+
+    def __iter__(self) -> Iterator[Any]:
+        """The chunks themselves, brought here from one partition after the other."""
+        for number in range(len(self._parts)):
+            yield from (result for visit in self._visits([number], _itself, ()) for result in visit.results)
+
+    def _visits(
+        self, numbers: Sequence[int], function: Callable[..., Any], aligned: Sequence[Iterable[Any]]
+    ) -> Iterator[Visit]:
+        """What some partitions give, in their order; all are worked on at once."""
+        futures: dict[int, Any] = {}
+        try:
+            futures = self._submit(numbers, Job(self._read, self._split, self.dtype, function), aligned)
+            for visit in _outcomes(self._client, futures):
+                if visit.error is not None:
+                    raise visit.error
+                yield visit
+        finally:
+            if futures:
+                with suppress(Exception):  # the cluster may be gone
+                    self._client.cancel(list(futures.values()))
+
+    def _submit(self, numbers: Sequence[int], job: Job, aligned: Sequence[Iterable[Any]]) -> dict[int, Any]:
+        """A future for each partition. The job is sent once; were it scattered, it would be lost with its worker."""
+        import dask
+
+        work = dask.delayed(visit_partition)
+        values = self._by_partition(aligned)
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+            sent = self._client.submit(_itself, job, pure=False)
+            tasks = [work(number, sent, self._parts[number], self._weights[number], next(values)) for number in numbers]
+            return dict(zip(numbers, self._client.compute(tasks), strict=True))
+
+    def _by_partition(self, aligned: Sequence[Iterable[Any]]) -> Iterator[list[tuple[Any, ...]]]:
+        """The values that belong to the chunks of each partition, as a tuple for each chunk."""
+        if not aligned:
+            return repeat([])
+        assert self._n_chunks is not None, "a pass over all chunks comes first"
+        tuples = zip(*aligned, strict=False)
+        return (list(islice(tuples, n)) for n in self._n_chunks)
+
+
+def visit_partition(number: int, job: Job, block: Any, weight: Any, values: list[tuple[Any, ...]]) -> Visit:
+    """On a worker: the function of each chunk of a partition. Errors are told and not raised: dask would take them for
+    errors of the user's own graph."""
+    try:
+        with one_blas_thread():
+            X = read_named(job.read, number, block)
+            if weight is not None:
+                weight = read_named(lambda given: check_block_weight(given, X.shape[0], job.dtype), number, weight)
+            chunks = list(weighty(job.split(X, weight)))
+            return Visit(X.shape[0], list(map(job.function, chunks, *zip(*values, strict=True))))
+    except Exception as error:
+        return Visit(0, [], error)
+
+
+def _itself(value: T) -> T:
+    return value
+
+
+def _sent(client: Any, arrays: list[np.ndarray]) -> list[Any]:
+    """Arrays as tasks of the cluster, which computes them again where they are lost."""
+    return [client.submit(_itself, array, pure=False) for array in arrays]
+
+
+def _outcomes(client: Any, futures: dict[int, Any]) -> Iterator[Visit]:
+    """What tasks gave, in their order, once it is there; of many at a time where they are done. Empties `futures`.
+
+    Raises
+    ------
+    ValueError
+        If a partition could not be computed.
+    ClusterError
+        If the client was closed, if workers died over a partition, or if there was no worker for `PATIENCE` seconds.
+    """
+    from distributed import KilledWorker
+
+    while futures:
+        number, first = next(iter(futures.items()))
+        try:
+            _await(client, first)
+            done = list(takewhile(lambda future: future.status == "finished", islice(futures.values(), AT_ONCE)))
+            visits = _gathered(client, done or [first])
+        except KilledWorker as error:
+            raise ClusterError(f"block {number} of X (from 0): one worker after the other died over it") from error
+        except ClusterError:
+            raise
+        except Exception as error:
+            if first.status != "error" or client.status != "running":
+                raise ClusterError(f"the dask cluster has gone: {error!r}") from error
+            raise block_error(number, f"could not be computed: {error!r}") from error
+        for number in list(futures)[: len(visits)]:
+            del futures[number]  # the cluster may forget it
+        yield from visits
+
+
+def _gathered(client: Any, futures: list[Any]) -> list[Visit]:
+    """The results of tasks that are done. Where one was lost on the way, dask computes it again."""
+    timeout = PATIENCE
+    while True:
+        gather = partial(client.gather, futures, asynchronous=True)
+        try:
+            visits: list[Visit] = client.sync(gather, callback_timeout=timeout)
+            return visits
+        except TimeoutError as error:
+            if not _has_workers(client):
+                raise ClusterError("the dask cluster has no worker") from error
+            timeout *= 2
+
+
+def _await(client: Any, future: Any) -> None:
+    """Wait until a task is done, as long as there are workers."""
+    from distributed import wait
+
+    last_seen = time.monotonic()
+    while not future.done():
+        if client.status in ("closing", "closed"):
+            raise ClusterError("the dask client was closed")
+        with suppress(TimeoutError):
+            wait(future, timeout=POLL)
+            return
+        if _has_workers(client):
+            last_seen = time.monotonic()
+        elif time.monotonic() - last_seen > PATIENCE:
+            raise ClusterError(f"the dask cluster has had no worker for {PATIENCE:g} seconds")
+
+
+def _has_workers(client: Any) -> bool:
+    if client.status != "running":
+        return False
+    try:
+        return bool(client.sync(client.scheduler.ncores, callback_timeout=PATIENCE))
+    except (OSError, TimeoutError):
+        return False
