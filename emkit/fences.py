@@ -33,7 +33,9 @@ def outer_fences(X: np.ndarray, weight: np.ndarray) -> np.ndarray:
             continue
         order = np.argsort(column[seen])
         share = np.cumsum(weight[seen][order], dtype=np.float64)
-        first, third = column[seen][order][np.searchsorted(share, [0.25 * share[-1], 0.75 * share[-1]])]
+        quarters = np.array([0.25, 0.75]) * share[-1]
+        rounding = 1e-9 * share[-1]  # must not decide whether the row that completes a quarter is in it
+        first, third = column[seen][order][np.searchsorted(share, quarters - rounding)]
         if third > first:
             reach = OUTER * (float(third) - float(first))
             ends[:] = first - reach, third + reach

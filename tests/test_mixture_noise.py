@@ -233,6 +233,7 @@ class TestFarRows:
         assert_allclose(np.sort(one.means_, axis=0), [[0, 0], [7, 7]], atol=0.1)
         assert one.noise_weight_ == pytest.approx(200 / 20_200, rel=0.1)
 
+    @pytest.mark.filterwarnings("ignore::emkit._warnings.DegenerateSolutionWarning")  # of some draws, alike in both
     @settings(max_examples=10, deadline=None)
     @given(seed=st.integers(0, 1000), share=st.floats(0.01, 0.15))
     def test_order_of_rows_and_weights_as_repetition(self, seed, share):
