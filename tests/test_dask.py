@@ -235,6 +235,7 @@ class Deadly:
         raise AssertionError("called too often")
 
 
+@pytest.mark.slow  # as all that starts processes and waits for them
 @pytest.mark.usefixtures("client")
 class TestOnCluster:
     def test_same_bits_as_in_memory(self, in_memory, monkeypatch):
@@ -333,6 +334,7 @@ class TestOnCluster:
         assert_array_equal(through_dask.best_estimator_.means_, here.best_estimator_.means_)
 
 
+@pytest.mark.slow
 class TestTopicsOnCluster:
     def test_worker_killed_in_a_pass(self, client, tmp_path):
         """Steps are on all documents, so that the bits are not those of the mini-batches in memory."""
@@ -349,6 +351,7 @@ class TestTopicsOnCluster:
             EMTopicModel(3, batch_size=100).fit(da.from_array(COUNTS, chunks=(500, -1)))
 
 
+@pytest.mark.slow
 class TestFaults:
     def test_spilling(self, client, in_memory):
         X = lazy().persist()
