@@ -83,6 +83,8 @@ def first_block(blocks: Blocks) -> Any:
     if isinstance(blocks, Partitions):
         return blocks.example
     for block in iterate(blocks):
+        if block is None:
+            raise ValueError("X is a function that yields None, but each block must be a table of rows")
         if not is_empty(block):
             return block
     raise ValueError("X is a function that yields no block of rows (n_samples=0)")
