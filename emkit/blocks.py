@@ -59,6 +59,25 @@ def iterate(blocks: Blocks) -> Iterator[Any]:
         raise ValueError("X is a function, so each call must return an iterable of blocks of rows") from error
 
 
+def with_weights(
+    blocks: Iterable[Any], weight: np.ndarray | None, n_rows_of: Callable[[Any], int]
+) -> Iterator[tuple[Any, np.ndarray | None]]:
+    """Blocks that have rows, and the weights of these, of the weights (n,) of all rows; for one pass."""
+    start = 0
+    for block in blocks:
+        n = n_rows_of(block)
+        own = None if weight is None else weight[start : start + n]
+        if own is not None and len(own) < n:
+            raise ValueError("sample_weight has fewer values than the blocks have rows")
+        start += n
+        if n:
+            yield block, own
+    if start == 0:
+        raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
+    if weight is not None and start != len(weight):
+        raise ValueError(f"sample_weight has {len(weight)} values, but the blocks have {start} rows")
+
+
 def first_block(blocks: Blocks) -> Any:
     """The first block with rows, or one that dask makes up of the same columns; ValueError if there is none."""
     if isinstance(blocks, Partitions):

@@ -171,27 +171,6 @@ def weighty(chunks: Iterable[Any]) -> Iterator[Any]:
             yield kept
 
 
-def with_weights(
-    blocks: Iterable[Any], weight: np.ndarray | None, n_rows_of: Callable[[Any], int]
-) -> Iterator[tuple[Any, np.ndarray | None]]:
-    """Blocks that have rows, and the weights of these, of the weights (n,) of all rows; for one pass."""
-    start = 0
-    for block in blocks:
-        n = n_rows_of(block)
-        own = None
-        if weight is not None:
-            own = weight[start : start + n]
-            if len(own) < n:
-                raise ValueError(f"sample_weight has {len(weight)} values, but the blocks have more rows")
-        start += n
-        if n:
-            yield block, own
-    if start == 0:
-        raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
-    if weight is not None and start != len(weight):
-        raise ValueError(f"sample_weight has {len(weight)} values, but the blocks have {start} rows")
-
-
 class BlockSource:
     """Chunks of the blocks that a function yields each time it is called; nothing is kept.
 
@@ -218,16 +197,24 @@ class BlockSource:
         self._n_rows: int | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        tables = (read_named(self._read, number, block) for number, block in enumerate(self._blocks()))
-        n_rows = 0
-        for X, weight in with_weights(tables, self._weight, lambda table: table.shape[0]):
-            n_rows += X.shape[0]
+        start = 0
+        for number, block in enumerate(self._blocks()):
+            X = read_named(self._read, number, block)
+            n = X.shape[0]
+            weight = None
+            if self._weight is not None:
+                weight = self._weight[start : start + n]
+                if len(weight) < n:
+                    raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have more rows")
+            start += n
             yield from weighty(self._split(X, weight))
-        if self._n_rows not in (None, n_rows):
-            raise ValueError(
-                f"X yielded {n_rows} rows, but {self._n_rows} at an earlier call; it must be the same rows"
-            )
-        self._n_rows = n_rows
+        if start == 0:
+            raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
+        if self._n_rows not in (None, start):
+            raise ValueError(f"X yielded {start} rows, but {self._n_rows} at an earlier call; it must be the same rows")
+        self._n_rows = start
+        if self._weight is not None and start != len(self._weight):
+            raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
 
 
 class Source(Protocol):

@@ -12,9 +12,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_n_init, check_sample_weight
-from ..blocks import blocks_of, iterate
+from ..blocks import blocks_of, iterate, with_weights
 from ..checkpoint import checkpointed
-from ..chunks import with_weights
 from .filling import FilledBlocks
 from .fitting import STATISTICS, fit_batch, fit_online, read_all_bounds
 from .imputing import all_columns, by_cell, category_proba, completed, within_bounds

@@ -12,8 +12,8 @@ from .. import selection
 from .._compat import with_callbacks
 from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
+from ..blocks import with_weights
 from ..checkpoint import checkpointed
-from ..chunks import with_weights
 from . import errors, prediction, responses
 from .cases import Cases, split
 from .fitting import fit_batch

@@ -11,8 +11,8 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
 from .._validation import FLOATS, check_sample_weight, is_missing, refuse_dates, unmasked
-from ..blocks import Blocks, blocks_of, is_table, iterate
-from ..chunks import Rows, with_weights
+from ..blocks import Blocks, blocks_of, is_table, iterate, with_weights
+from ..chunks import Rows
 from ..description import Description, describe
 from ..families.gaussian import check_range
 from .cases import Cases, Scaling, Scalings, rows_of_blocks, split
