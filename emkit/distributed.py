@@ -173,7 +173,7 @@ def visit_partition(number: int, job: Job, block: Any, weight: Any, values: list
                 weight = read_named(lambda given: check_block_weight(given, X.shape[0], job.dtype), number, weight)
             chunks = list(weighty(job.split(X, weight)))
             return Visit(X.shape[0], list(map(job.function, chunks, *zip(*values, strict=True))))
-    except Exception as error:
+    except Exception as error:  # whatever it is: it is raised again where the fit is
         return Visit(0, [], error)
 
 
@@ -208,7 +208,7 @@ def _outcomes(client: Any, futures: dict[int, Any]) -> Iterator[Visit]:
             raise ClusterError(f"block {number} of X (from 0): one worker after the other died over it") from error
         except ClusterError:
             raise
-        except Exception as error:
+        except Exception as error:  # of the user's graph or of the cluster: told apart here
             if first.status != "error" or client.status != "running":
                 raise ClusterError(f"the dask cluster has gone: {error!r}") from error
             raise block_error(number, f"could not be computed: {error!r}") from error

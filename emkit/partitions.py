@@ -43,7 +43,7 @@ class Partitions:
         for number, part in enumerate(self.delayed):
             try:
                 block = part.compute()
-            except Exception as error:
+            except Exception as error:  # of the user's graph: whatever it is, the block is named
                 raise block_error(number, f"could not be computed: {error!r}") from error
             yield block
 

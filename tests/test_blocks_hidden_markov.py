@@ -67,7 +67,10 @@ class TestFit:
         X[3] = np.nan
         X[50, 0] = np.nan
         weight = [1.0, 2.0, 0.0, 0.5]
-        make = lambda: EMHiddenMarkov(2, **EMISSIONS[kind], random_state=0, max_iter=20, tol=0)  # noqa: E731
+
+        def make():
+            return EMHiddenMarkov(2, **EMISSIONS[kind], random_state=0, max_iter=20, tol=0)
+
         whole = make().fit(cut(X), sample_weight=np.repeat(weight, LENGTHS))
         blocks = make().fit(function(cut(X)), sample_weight=weight)
         assert whole.objective_ == blocks.objective_
