@@ -2,8 +2,8 @@
 
 A pass over the data is one task for each partition of a dask collection. The task reads the partition, cuts it into
 chunks and applies a function to each. So the data stay where dask has them, or are made there anew in each pass if they
-are not persisted. A worker that is lost costs time only: dask computes its tasks again on another, and the results are
-added in the order of the chunks whoever computed them.
+are not persisted. Statistics are added on the workers as far as a partition goes, in the order of `emkit.executors`: of
+n chunks some log2(n) sums come back. A worker that is lost costs time only: dask does its tasks again on another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice, repeat, takewhile
+from itertools import accumulate, islice, repeat, takewhile
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,9 +21,11 @@ import numpy as np
 from ._blas import one_blas_thread
 from ._weights import check_block_weight, weight_parts
 from .chunks import block_error, read_named, weighty
+from .executors import Adds, Node, nodes_of
 from .partitions import Partitions, is_collection
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Adds)
 
 PATIENCE = 30.0  # seconds without any worker before a pass is given up
 AT_ONCE = 64  # partitions whose results are fetched together
@@ -61,10 +63,20 @@ class Job(NamedTuple):
     function: Callable[..., Any]
 
 
+class Place(NamedTuple):
+    """What belongs to a partition in a pass: values for each chunk; the number of its first chunk, where nodes are
+    asked for."""
+
+    values: Sequence[tuple[Any, ...]] = ()
+    first: int | None = None
+
+
 class Visit(NamedTuple):
-    """What a partition gave: its number of rows, a result for each chunk, or the error that ended it."""
+    """What a partition gave: its numbers of rows and chunks; a result for each chunk, or their sums as nodes; or the
+    error that ended it."""
 
     n_rows: int
+    n_chunks: int
     results: list[Any]
     error: Exception | None = None
 
@@ -111,29 +123,38 @@ class RemoteSource:
 
     def each(self, function: Callable[..., T], *aligned: Iterable[Any]) -> Iterator[T]:
         """One pass. The values of `aligned` go to the chunks, of which an earlier pass has told the number."""
+        return self._pass(function, self._with_values(aligned))
+
+    def nodes(self, function: Callable[..., S]) -> Iterator[Node[S]]:
+        """One pass. What a partition gives is added there, once an earlier pass has told which chunks it has."""
+        if self._n_chunks is None:
+            return (Node(number, 0, stats) for number, stats in enumerate(self.each(function)))
+        return self._pass(function, map(partial(Place, ()), accumulate(self._n_chunks, initial=0)))
+
+    def _pass(self, function: Callable[..., Any], places: Iterable[Place]) -> Iterator[Any]:
         n_rows, n_chunks = 0, []
-        for visit in self._visits(range(len(self._parts)), function, aligned):
+        for visit in self._visits(range(len(self._parts)), function, places):
             yield from visit.results
             n_rows += visit.n_rows
-            n_chunks.append(len(visit.results))
+            n_chunks.append(visit.n_chunks)
         if n_rows == 0:
             raise ValueError("X has no rows (n_samples=0): all its partitions are empty")
         if self._n_rows not in (None, n_rows):
             raise ValueError(f"X had {self._n_rows} rows at first, but {n_rows} when it was computed again")
+        if self._n_chunks not in (None, n_chunks):
+            raise ValueError("sample_weight was zero for other rows at first than when it was computed again")
         self._n_rows, self._n_chunks = n_rows, n_chunks
 
     def __iter__(self) -> Iterator[Any]:
         """The chunks themselves, brought here from one partition after the other."""
         for number in range(len(self._parts)):
-            yield from (result for visit in self._visits([number], _itself, ()) for result in visit.results)
+            yield from (result for visit in self._visits([number], _itself, [Place()]) for result in visit.results)
 
-    def _visits(
-        self, numbers: Sequence[int], function: Callable[..., Any], aligned: Sequence[Iterable[Any]]
-    ) -> Iterator[Visit]:
+    def _visits(self, numbers: Sequence[int], function: Callable[..., Any], places: Iterable[Place]) -> Iterator[Visit]:
         """What some partitions give, in their order; all are worked on at once."""
         futures: dict[int, Any] = {}
         try:
-            futures = self._submit(numbers, Job(self._read, self._split, self.dtype, function), aligned)
+            futures = self._submit(numbers, Job(self._read, self._split, self.dtype, function), places)
             for visit in _outcomes(self._client, futures):
                 if visit.error is not None:
                     raise visit.error
@@ -143,38 +164,43 @@ class RemoteSource:
                 with suppress(Exception):  # the cluster may be gone
                     self._client.cancel(list(futures.values()))
 
-    def _submit(self, numbers: Sequence[int], job: Job, aligned: Sequence[Iterable[Any]]) -> dict[int, Any]:
+    def _submit(self, numbers: Sequence[int], job: Job, places: Iterable[Place]) -> dict[int, Any]:
         """A future for each partition. The job is sent once; were it scattered, it would be lost with its worker."""
         import dask
 
         work = dask.delayed(visit_partition)
-        values = self._by_partition(aligned)
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
             sent = self._client.submit(_itself, job, pure=False)
-            tasks = [work(number, sent, self._parts[number], self._weights[number], next(values)) for number in numbers]
+            tasks = [
+                work(number, sent, self._parts[number], self._weights[number], place)
+                for number, place in zip(numbers, places, strict=False)
+            ]
             return dict(zip(numbers, self._client.compute(tasks), strict=True))
 
-    def _by_partition(self, aligned: Sequence[Iterable[Any]]) -> Iterator[list[tuple[Any, ...]]]:
-        """The values that belong to the chunks of each partition, as a tuple for each chunk."""
+    def _with_values(self, aligned: Sequence[Iterable[Any]]) -> Iterable[Place]:
         if not aligned:
-            return repeat([])
+            return repeat(Place())
         assert self._n_chunks is not None, "a pass over all chunks comes first"
         tuples = zip(*aligned, strict=False)
-        return (list(islice(tuples, n)) for n in self._n_chunks)
+        return (Place(list(islice(tuples, n))) for n in self._n_chunks)
 
 
-def visit_partition(number: int, job: Job, block: Any, weight: Any, values: list[tuple[Any, ...]]) -> Visit:
-    """On a worker: the function of each chunk of a partition. Errors are told and not raised: dask would take them for
-    errors of the user's own graph."""
+def visit_partition(number: int, job: Job, block: Any, weight: Any, place: Place) -> Visit:
+    """On a worker: the function of each chunk of a partition, or the sums of these.
+
+    Errors are told and not raised: dask would take them for errors of the user's own graph.
+    """
     try:
         with one_blas_thread():
             X = read_named(job.read, number, block)
             if weight is not None:
                 weight = read_named(lambda given: check_block_weight(given, X.shape[0], job.dtype), number, weight)
             chunks = list(weighty(job.split(X, weight)))
-            return Visit(X.shape[0], list(map(job.function, chunks, *zip(*values, strict=True))))
+            results = map(job.function, chunks, *zip(*place.values, strict=True))
+            gathered = list(results) if place.first is None else nodes_of(results, place.first)
+            return Visit(X.shape[0], len(chunks), gathered)
     except Exception as error:  # whatever it is: it is raised again where the fit is
-        return Visit(0, [], error)
+        return Visit(0, 0, [], error)
 
 
 def _itself(value: T) -> T:

@@ -18,7 +18,8 @@ from sklearn.base import clone
 
 from emkit import EMGaussianMixture, EMHiddenMarkov, EMImputer, EMMixture, EMTopicModel
 from emkit import distributed as emkit_distributed
-from emkit.chunks import CHUNK_ROWS
+from emkit.chunks import CHUNK_ROWS, split
+from emkit.executors import Serial
 from emkit.selection import ComponentSearch
 
 dask = pytest.importorskip("dask")
@@ -181,6 +182,25 @@ class TestLazyResults:
         assert topics.score(dense) == pytest.approx(topics.score(COUNTS), rel=1e-6)
 
 
+def test_few_sums_leave_a_partition():
+    """What a worker gives of 37 chunks of the tree, from chunk 5 on."""
+    rows = np.random.default_rng(0).normal(size=(37 * CHUNK_ROWS, 1)).astype(np.float32)
+    job = emkit_distributed.Job(lambda block: block, split, np.dtype(np.float32), lambda chunk: chunk.X.sum())
+    visit = emkit_distributed.visit_partition(0, job, rows, None, emkit_distributed.Place(first=5))
+    assert (visit.n_rows, visit.n_chunks, visit.error) == (len(rows), 37, None)
+    assert [(node.start, 2**node.level) for node in visit.results] == [
+        (5, 1),
+        (6, 2),
+        (8, 8),
+        (16, 16),
+        (32, 8),
+        (40, 2),
+    ]
+    for node in visit.results:
+        chunks = rows[(node.start - 5) * CHUNK_ROWS :][: 2**node.level * CHUNK_ROWS]
+        assert node.stats == Serial().sum(lambda chunk: chunk.X.sum(), split(chunks, None))
+
+
 # On a cluster
 
 
@@ -242,6 +262,15 @@ class TestOnCluster:
         """And no chunk comes here."""
         monkeypatch.delattr(emkit_distributed.RemoteSource, "__iter__")
         assert_same_bits(mixture().fit(lazy().persist()), in_memory)
+
+    def test_partitions_of_many_chunks(self):
+        """Their statistics are added on the workers, and still in the order of all chunks."""
+        X = np.concatenate([A, -A, A[: CHUNK_ROWS + 5]])
+        weight = np.where(np.arange(len(X)) // CHUNK_ROWS == 1, 0.0, 1.0)  # a chunk of no weight has no number
+        parts = da.from_array(X, chunks=((3 * CHUNK_ROWS, 2 * CHUNK_ROWS, 2 * CHUNK_ROWS + 5), D))
+        assert_same_bits(mixture().fit(parts), mixture().fit(X))
+        tables = [X[:CHUNK_ROWS], X[CHUNK_ROWS:]]
+        assert_same_bits(mixture().fit(parts, sample_weight=weight), mixture().fit(tables, sample_weight=weight))
 
     @pytest.mark.parametrize(
         "options",
