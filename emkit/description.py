@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .chunks import ArraySource, Rows
-from .executors import each
+from .chunks import ArraySource, Rows, Source
+from .executors import Executor, Serial, executor_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,19 +87,28 @@ class Description:
         return np.flatnonzero(np.isnan(self.origin)).tolist()
 
 
-def describe(chunks: Iterable[Rows], n_features: int, before: Description | None = None) -> Description:
+def describe(
+    chunks: Iterable[Rows], n_features: int, before: Description | None = None, executor: Executor | None = None
+) -> Description:
     """Describe the rows of positive weight; `before` are rows seen earlier."""
+    executor = executor or Serial()
     if not isinstance(chunks, ArraySource) or before is not None:
-        return _described(chunks, n_features, before)
-    kept: Description = chunks.description or _described(chunks, n_features, None)
+        return _described(chunks, n_features, before, executor)
+    kept: Description = chunks.description or _described(chunks, n_features, None, executor)
     chunks.description = kept
     return kept
 
 
-def _described(chunks: Iterable[Rows], n_features: int, before: Description | None) -> Description:
+def describe_source(source: Source, n_jobs: int | None) -> Description:
+    """Describe all rows of a source, with all processors that `n_jobs` allows."""
+    with executor_for(n_jobs) as executor:
+        return describe(source, source.n_features, executor=executor)
+
+
+def _described(chunks: Iterable[Rows], n_features: int, before: Description | None, executor: Executor) -> Description:
     description = before or _nothing(n_features)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses a scale that is not finite
-        for of_chunk in each(_describe_chunk, chunks):
+        for of_chunk in executor.each(_describe_chunk, chunks):
             description = description + of_chunk
     return description
 
@@ -117,25 +126,32 @@ def _nothing(d: int) -> Description:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _describe_chunk(rows: Rows) -> Description:
-    X = rows.X.astype(np.float64)
-    origin = _first_observed(X)
+    X = rows.X.astype(np.float64, copy=False)
+    return _describe_gappy(X, rows) if rows.has_missing else _describe_complete(X, rows)
+
+
+def _describe_complete(X: np.ndarray, rows: Rows) -> Description:
+    weight = rows.weight.astype(np.float64, copy=False)
+    origin, low, high = X[0].copy(), X.min(axis=0), X.max(axis=0)
     distance = X - origin
-    largest = np.abs(X).max(axis=0)
-    if rows.has_missing:
-        observed = ~np.isnan(X)
-        weight = observed * rows.weight[:, None].astype(np.float64)
-        counts = weight.sum(axis=0)
-        distance = np.where(observed, distance, 0.0)
-        largest = np.abs(np.where(observed, X, 0.0)).max(axis=0)
-        sums, squares = (weight * distance).sum(axis=0), (weight * distance**2).sum(axis=0)
-    else:
-        weight = rows.weight.astype(np.float64)
-        counts = np.full(X.shape[1], weight.sum())
-        sums, squares = weight @ distance, weight @ distance**2
-    total = float(rows.weight.sum(dtype=np.float64))
-    return Description(len(X), total, origin, counts, sums, squares, largest, (distance != 0).any(axis=0))
+    sums = weight @ distance
+    squares = weight @ np.square(distance, out=distance)
+    counts = np.full(X.shape[1], weight.sum())
+    return Description(
+        len(X), _total(rows), origin, counts, sums, squares, np.maximum(np.abs(low), np.abs(high)), low != high
+    )
 
 
-def _first_observed(X: np.ndarray) -> np.ndarray:
-    first: np.ndarray = X[np.argmin(np.isnan(X), axis=0), np.arange(X.shape[1])]
-    return first
+def _describe_gappy(X: np.ndarray, rows: Rows) -> Description:
+    observed = ~np.isnan(X)
+    origin: np.ndarray = X[np.argmax(observed, axis=0), np.arange(X.shape[1])]
+    weight = observed * rows.weight[:, None].astype(np.float64)
+    distance = np.where(observed, X - origin, 0.0)
+    largest = np.abs(np.where(observed, X, 0.0)).max(axis=0)
+    sums, squares = (weight * distance).sum(axis=0), (weight * distance**2).sum(axis=0)
+    varies = (distance != 0).any(axis=0)
+    return Description(len(X), _total(rows), origin, weight.sum(axis=0), sums, squares, largest, varies)
+
+
+def _total(rows: Rows) -> float:
+    return float(rows.weight.sum(dtype=np.float64))

@@ -14,8 +14,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from joblib import effective_n_jobs
 
 T = TypeVar("T")
 
@@ -113,13 +116,18 @@ def _after(change: Callable[[Any], Any], function: Callable[..., T], chunk: Any,
 
 
 class Executor(Protocol):
-    """One method: the sum of ``function(chunk)`` over the chunks."""
+    """The sum of ``function(chunk)`` over the chunks, or these one after the other, in the order of the chunks."""
 
     def sum(self, function: Callable[[Any], S], chunks: Iterable[Any]) -> S: ...
+
+    def each(self, function: Callable[[Any], T], chunks: Iterable[Any]) -> Iterator[T]: ...
 
 
 class Serial:
     """One chunk after the other, in the calling thread."""
+
+    def each(self, function: Callable[[Any], T], chunks: Iterable[Any]) -> Iterator[T]:
+        return each(function, chunks)
 
     def sum(self, function: Callable[[Any], S], chunks: Iterable[Any]) -> S:
         return total_of(nodes(function, chunks))
@@ -138,16 +146,25 @@ class Threads:
     def __exit__(self, *exception: Any) -> None:
         self._pool.shutdown(cancel_futures=True)
 
+    def each(self, function: Callable[[Any], T], chunks: Iterable[Any]) -> Iterator[T]:
+        return chunks.each(function) if isinstance(chunks, Elsewhere) else self._in_order(function, chunks)
+
     def sum(self, function: Callable[[Any], S], chunks: Iterable[Any]) -> S:
         if isinstance(chunks, Elsewhere):
             return total_of(chunks.nodes(function))
         return total_of(_leaves(self._in_order(function, chunks)))
 
-    def _in_order(self, function: Callable[[Any], S], chunks: Iterable[Any]) -> Iterator[S]:
-        ahead: deque[Future[S]] = deque()
+    def _in_order(self, function: Callable[[Any], T], chunks: Iterable[Any]) -> Iterator[T]:
+        ahead: deque[Future[T]] = deque()
         for chunk in chunks:
             ahead.append(self._pool.submit(function, chunk))
             if len(ahead) == self._ahead:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+def executor_for(n_jobs: int | None) -> Threads | nullcontext[Serial]:
+    """Context manager: how to sum over chunks with all processors that `n_jobs` allows."""
+    n_threads = effective_n_jobs(n_jobs)
+    return Threads(n_threads) if n_threads > 1 else nullcontext(Serial())

@@ -14,16 +14,15 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 
 from .acceleration import Accelerator
 from .engine import Earlier, EMModel, EMResult, Memory, Stats, Step, UnusableStartError, best_of, run_em
-from .executors import Executor, Serial, Threads
+from .executors import Executor, executor_for
 
 Params = TypeVar("Params")
 S = TypeVar("S", bound=Stats)
@@ -372,12 +371,6 @@ def _joined(first: EMResult[Params, S], second: EMResult[Params, S]) -> EMResult
         n_e_steps=first.n_e_steps + second.n_e_steps,
         history=(*first.history, *steps),
     )
-
-
-def executor_for(n_jobs: int | None) -> Threads | nullcontext[Serial]:
-    """Context manager: how to sum over chunks with all processors that `n_jobs` allows."""
-    n_threads = effective_n_jobs(n_jobs)
-    return Threads(n_threads) if n_threads > 1 else nullcontext(Serial())
 
 
 def _rank(run: Run[Params, S]) -> tuple[bool, float]:

@@ -28,12 +28,12 @@ import numpy as np
 from .._report import SIZE
 from ..acceleration import Accelerator
 from ..engine import Earlier, EMResult, Step, run_em
-from ..executors import Executor
+from ..executors import Executor, executor_for
 from ..families.covariance import Covariance
 from ..mixture.model import MixtureModel, MixtureParams, MixtureStats
 from ..mixture.noise import gaussians_of, with_gaussians
 from ..mixture.problem import MixtureProblem
-from ..restarts import COARSE_TOL, Run, Settings, climb, executor_for
+from ..restarts import COARSE_TOL, Run, Settings, climb
 from .merging import one_fewer
 
 LARGEST = 25

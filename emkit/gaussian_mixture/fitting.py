@@ -11,7 +11,7 @@ import numpy as np
 from .._report import SIZE
 from .._validation import as_source, check_array, check_choice, check_number, check_rows
 from ..chunks import Rows, Source
-from ..description import Description, describe
+from ..description import Description, describe, describe_source
 from ..engine import Earlier
 from ..executors import Changed, Elsewhere
 from ..families.base import Family
@@ -64,7 +64,7 @@ def fit_batch(
     if is_auto and labels is not None:
         raise ValueError("labels must be None with n_components='auto', which finds components of its own")
     source, kept = as_source(estimator, X, sample_weight, labels, reset=True)
-    description = describe(source, source.n_features)
+    description = describe_source(source, estimator.n_jobs)
     check_rows(description.n_rows, description.unobserved, 1 if is_auto else estimator.n_components)
     check_range(description, source.dtype)
     source = here_if_few(source, description.n_rows)

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._blas import one_blas_thread
+from ..executors import executor_for
 from ..families.base import Family, Options
 from ..online import online_step
-from ..restarts import executor_for
 from .fitting import (
     Online,
     check_continues,

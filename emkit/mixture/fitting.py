@@ -11,7 +11,7 @@ import numpy as np
 
 from .._validation import as_source, check_choice, check_number, check_rows
 from ..chunks import Rows, Source
-from ..description import Description, describe
+from ..description import Description, describe, describe_source
 from ..engine import Earlier
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
@@ -47,7 +47,7 @@ def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any = Non
     """Fit `estimator`, a blank copy of `owner`, by EM on all rows."""
     check_params(estimator)
     source, kept = read(estimator, X, sample_weight, labels, reset=True)
-    described = describe(source, source.n_features)
+    described = describe_source(source, estimator.n_jobs)
     check_rows(described.n_rows, described.unobserved, estimator.n_components)
     model = make_model(estimator, source, described, kept)
     given = given_start(estimator, model, described.n_rows, kept)

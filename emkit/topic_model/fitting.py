@@ -12,8 +12,8 @@ import numpy as np
 from .._blas import one_blas_thread
 from .._validation import check_n_init
 from ..engine import Step, run_em
-from ..executors import Elsewhere
-from ..restarts import Heat, Plan, Search, Settings, executor_for
+from ..executors import Elsewhere, executor_for
+from ..restarts import Heat, Plan, Search, Settings
 from .completion import complete_documents, shares_of
 from .documents import Documents, as_chunks, joined
 from .methods import METHODS, Method, Sweeps, Topics
