@@ -1,5 +1,6 @@
 """Expectation-Maximization estimators for scikit-learn."""
 
+from ._version import __version__
 from ._warnings import DegenerateSolutionWarning
 from .engine import ObjectiveFellWarning
 from .gaussian_mixture import EMGaussianMixture
@@ -23,5 +24,6 @@ __all__ = [
     "EMTopicModel",
     "ObjectiveFellWarning",
     "PooledEstimate",
+    "__version__",
     "pool",
 ]

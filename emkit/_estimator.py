@@ -7,8 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
-from importlib.metadata import version
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from ._blas import one_blas_thread
 from ._compat import CallbackSupportMixin
 from ._report import Report, history
 from ._validation import check_choice, check_integer, check_n_init, check_number
+from ._version import __version__
 from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
@@ -226,16 +226,16 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         """ValueError if the model has no likelihood for the criterion of this name."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_emkit_version": _own_version()}
+        return {**super().__getstate__(), "_emkit_version": __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         pickled = state.pop("_emkit_version", "unknown")
-        if pickled != _own_version():
+        if pickled != __version__:
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
-                    current_sklearn_version=_own_version(),
+                    current_sklearn_version=__version__,
                     original_sklearn_version=pickled,
                 ),
                 stacklevel=2,
@@ -252,12 +252,6 @@ def _drawn(random_state: Any) -> np.ndarray:
 def _numbers_from(seed: int) -> np.ndarray:
     """Kept, since a RandomState asks the system for entropy first, even where it is given a seed."""
     return _drawn(seed)
-
-
-@cache
-def _own_version() -> str:
-    """Read once: each fit copies the estimator, and the metadata of a package are a file."""
-    return version("emkit")
 
 
 def _fitted_names(estimator: Any) -> list[str]:
