@@ -381,22 +381,22 @@ EM_CLONES int filter_f64(many_sequences s, int k, const double *transmat, const 
     return 0;
 }
 
-/* One row of log densities (k), padded with -inf. Unless it is the last row, what lies behind it may be read. */
-EM_INLINE VEC padded(const double *row, int k, int a, int is_last) {
+/* One row of log densities (k), padded with -inf. Unless it is near the end of the array, what lies behind it is read. */
+EM_INLINE VEC padded(const double *row, int k, int a, int at_end) {
     const int left = k - a * LANES;
     VEC x = splat_f64(-INFINITY);
     if (left >= LANES) return load(row + a * LANES);
-    if (!is_last) x = load(row + a * LANES);
-    for (int i = 0; i < LANES; i++) x[i] = i >= left ? -INFINITY : is_last ? row[a * LANES + i] : x[i];
+    if (!at_end) x = load(row + a * LANES);
+    for (int i = 0; i < LANES; i++) x[i] = i >= left ? -INFINITY : at_end ? row[a * LANES + i] : x[i];
     return x;
 }
 
-EM_INLINE double scale_row(const int v, int k, const double *row, int is_last, double *out) {
-    VEC top = padded(row, k, 0, is_last);
-    for (int a = 1; a < v; a++) top = larger_f64(top, padded(row, k, a, is_last));
+EM_INLINE double scale_row(const int v, int k, const double *row, int at_end, double *out) {
+    VEC top = padded(row, k, 0, at_end);
+    for (int a = 1; a < v; a++) top = larger_f64(top, padded(row, k, a, at_end));
     const double largest = largest_lane(top);
     for (int a = 0; a < v; a++) {
-        const VEC x = padded(row, k, a, is_last);
+        const VEC x = padded(row, k, a, at_end);
         const IVEC possible = (IVEC)(x > splat_f64(-INFINITY));
         const VEC scaled = larger_f64(exp_nonpositive_f64(x - largest), splat_f64(1e-300));
         store(out + a * LANES, (VEC)((IVEC)scaled & possible));
@@ -408,7 +408,7 @@ EM_INLINE void scale_many(const int states, const int v, ptrdiff_t n, int k, con
                           double *density, double *log_scale) {
     (void)states;
     for (ptrdiff_t t = 0; t < n; t++)
-        log_scale[t] = scale_row(v, k, log_density + t * k, t + 1 == n, density + t * v * LANES);
+        log_scale[t] = scale_row(v, k, log_density + t * k, (n - t) * k < v * LANES, density + t * v * LANES);
 }
 
 /* density (n, width) = exp(log_density (n, k) - log_scale), log_scale (n) the largest of each row; 1e-300 stands for what
