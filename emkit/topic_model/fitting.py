@@ -72,8 +72,19 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
     if stopper is not None:
         search = stopper.best_of(search, problem)
     best = search.best.result
+    check_objective(best.objective, summary.n_tokens / summary.weight)
     _publish(estimator, model, state_of(best.params, best.stats, best.n_iter), summary.n_tokens)
     estimator._record(search, model)
+
+
+def check_objective(objective: float, mean_length: float) -> None:
+    """ValueError if the weights of all topics in some document, or for some of its tokens, have underflowed."""
+    if not np.isfinite(objective):
+        raise ValueError(
+            f"the objective is {objective}: the weights of all topics underflow for some counts, which are too small "
+            f"(there are {mean_length:.3g} tokens a document); multiply X by a constant, leave out counts that are "
+            "next to nothing, or give a larger doc_topic_prior and learn_priors=False"
+        )
 
 
 def _problem(

@@ -200,6 +200,7 @@ def make_model(estimator: EMTopicModel, summary: Summary, given: Given) -> Topic
         eta=_with_seeds(eta, given, estimator.seed_strength * summary.n_tokens / k, (n_terms, k)),
         dtype=summary.dtype,
         first_sweeps=Sweeps(FIRST_SWEEPS) if method.keeps_documents else cold,
+        mean_length=summary.n_tokens / summary.weight,
         **_held(estimator, summary, given),
     )
     if method.name == "cvb0" and model.held is not None:
