@@ -350,6 +350,30 @@ LATER = {
     "series": Row(lambda X: pd.Series(X[:, 0]), "Expected a 2-dimensional container but got"),
 }
 
+# --- the rows: a second batch -------------------------------------------------------------------------------------
+
+BATCH = [name for name, column in COLUMNS.items() if column.response is None and hasattr(column.make(), "partial_fit")]
+FAR_BATCH = "their squares are not finite|of standard deviation|ill-defined empirical covariance"
+MANY = {
+    **dict.fromkeys(("imputer", "noise")),  # which bear one far row
+    **UNKNOWN,
+    "counts": "but counts must be at most",
+    "topics": "tokens, but at most",
+}
+SINGULAR = {  # two batches that far from each other lie on a line
+    **dict.fromkeys(("markov", "markov mixture"), "ill-defined empirical covariance"),
+    **dict.fromkeys(("imputer gaussian", "imputer mixture"), "the covariance of the columns is singular"),
+    "markov poisson": None,
+}
+BATCHES = {
+    **{title: VALUES[title] for title in ("NaN", "infinity", "minus infinity", "a missing row", "an empty row")},
+    **{title: LATER[title] for title in ("one -1", "zeros", "one row", "one column more", "complex")},
+    "one 1e308": Row(with_cell(1e308), FAR_BATCH, MANY),
+    "one 1e200": Row(with_cell(1e200), FAR_BATCH, {**MANY, "student": None}),
+    "plus 1e8": Row(lambda X: X + 1e8, None, {**UNKNOWN, **SINGULAR}),
+    "times 1e-200": Row(lambda X: X * 1e-200, None, NO_COUNT),
+}
+
 # --- the rows: equal values in another dress ----------------------------------------------------------------------
 
 

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 from hostile_cases import (
+    BATCH,
+    BATCHES,
     BOOLEANS,
     COLUMNS,
     FLOATS,
@@ -165,6 +167,26 @@ def test_later(row, name):
             with only_documented_warnings(), pytest.raises((ValueError, TypeError)) as caught:
                 getattr(model, method)(X, *given)
             assert re.search(answer, str(caught.value), re.DOTALL), (method, str(caught.value))
+
+
+@pytest.mark.parametrize(("row", "name"), cells(BATCHES, BATCH))
+def test_second_batch(row, name):
+    """A batch that is refused leaves the estimator as it was."""
+    column, answer = COLUMNS[name], row.answer_of(name)
+    with only_documented_warnings():
+        model = column.make().partial_fit(column.X)
+        before = attributes(model)
+        if answer is None:
+            model.partial_fit(row.make(column.X))
+            for attribute, value in attributes(model).items():
+                assert_finite(attribute, value)
+            sequence = {"sequence_id": np.zeros(N)} if name.startswith("markov") else {}
+            assert np.isfinite(model.score_samples(column.X, **sequence)).all()
+            return
+        with pytest.raises((ValueError, TypeError)) as caught:
+            model.partial_fit(row.make(column.X))
+    assert re.search(answer, str(caught.value), re.DOTALL), str(caught.value)
+    assert_same(attributes(model), before)
 
 
 # --- weights ------------------------------------------------------------------------------------------------------

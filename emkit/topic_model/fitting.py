@@ -18,7 +18,7 @@ from .completion import complete_documents, shares_of
 from .documents import Documents, as_chunks, joined
 from .methods import METHODS, Method, Sweeps, Topics
 from .model import TopicModel, TopicModelParams
-from .options import Given, Summary, check_params, make_model, read_given, summarise
+from .options import Given, Summary, check_params, check_tokens, make_model, read_given, summarise
 from .priors import learned_alpha, learned_eta
 from .problem import TopicProblem
 from .reading import FEW, Corpus, random_documents, read_corpus
@@ -209,6 +209,7 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
     n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
     with executor_for(estimator.n_jobs) as executor, one_blas_thread():
         for batch in in_order(corpus, estimator.batch_size):
+            check_tokens(float(batch.term_counts.sum()), batch.dtype)
             weight = float(batch.weight.sum(dtype=np.float64))
             model = replace(model, n_documents=state.weight + weight)
             state = stepwise(model, with_new_terms(model, state, batch.term_counts, weight), batch, executor)
