@@ -233,13 +233,15 @@ def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
 
 def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int, floats: Sequence[Any] = FLOATS) -> np.ndarray:
     """A two-dimensional array of one of some float types; NaN (or a mask, or None in a frame) is a missing value."""
-    if issparse(X):
-        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
-    refuse_dates(X)
-    X = unmasked(X)
+    refuse_sparse(X)
     try:
-        return validate_data(
-            estimator, X, reset=reset, dtype=list(floats), ensure_all_finite="allow-nan", ensure_min_samples=min_rows
+        return validated(
+            estimator,
+            readable(X),
+            reset=reset,
+            dtype=list(floats),
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=min_rows,
         )
     except ValueError as error:
         if "could not convert string to float" not in str(error):
@@ -265,11 +267,54 @@ def place_of_column(column: Any, names: np.ndarray | None, n_features: int) -> i
     return int(column) % n_features
 
 
-def refuse_dates(X: Any) -> None:
-    """ValueError if X has dates or times, of which NumPy would make numbers."""
-    dtypes = getattr(X, "dtypes", [getattr(X, "dtype", None)])
-    if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes):
+def validated(estimator: Any, X: Any, **checks: Any) -> Any:
+    """What scikit-learn's checks make of X."""
+    try:
+        return validate_data(estimator, X, **checks)
+    except OverflowError:  # of Python's integers
+        raise ValueError("X has an integer that is too large for float64") from None
+
+
+def readable(X: Any) -> Any:
+    """X with NaN in the place of what is masked; ValueError for what scikit-learn's checks would misread."""
+    refuse_lazy(X)
+    refuse_no_columns(X)
+    if any(is_of_time(dtype) for dtype in dtypes_of(X)):  # NumPy would make numbers of them
         raise ValueError("X has dates or times, but numbers are required; subtract a date and divide by a duration")
+    return unmasked(X)
+
+
+def refuse_sparse(X: Any) -> None:
+    if issparse(X):
+        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+
+
+def refuse_lazy(X: Any) -> None:
+    """ValueError for a query of polars, which is no table yet."""
+    if hasattr(X, "collect"):
+        raise ValueError("X is a LazyFrame, but a table in memory is required; X.collect() makes it one")
+
+
+def refuse_no_columns(X: Any) -> None:
+    """ValueError for a frame that scikit-learn's checks would not understand."""
+    if is_frame(X) and X.shape[1] == 0:
+        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+
+
+def is_frame(X: Any) -> bool:
+    """pandas or polars."""
+    return hasattr(X, "columns") and hasattr(X, "shape")
+
+
+def dtypes_of(X: Any) -> list[Any]:
+    """Of the columns of a frame, or of all of an array; None for what has no dtype."""
+    return list(X.dtypes) if is_frame(X) else [getattr(X, "dtype", None)]
+
+
+def is_of_time(dtype: Any) -> bool:
+    """Whether it is one of dates or durations."""
+    is_temporal = getattr(dtype, "is_temporal", None)  # of polars
+    return is_temporal() if is_temporal is not None else getattr(dtype, "kind", None) in ("m", "M")
 
 
 def unmasked(X: Any) -> Any:

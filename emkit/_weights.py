@@ -9,6 +9,8 @@ import numpy as np
 
 from .partitions import MEND_SIZES, delayed_parts, is_collection
 
+MOST_WEIGHT = {np.dtype(np.float64): 1e200, np.dtype(np.float32): 1e30}
+
 
 def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray | None:
     """Weights of the rows, (n,), or None for ones; finite, not negative, not all zero."""
@@ -22,10 +24,7 @@ def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype)
 
 def check_block_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray:
     """The same of a block of rows, which may all have weight zero."""
-    try:
-        weight = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must be an array of numbers, but got {sample_weight!r}") from error
+    weight = _as_numbers(sample_weight)
     if weight.ndim == 0 and n_rows is not None:
         weight = np.full(n_rows, weight)
     if weight.ndim != 1:
@@ -37,7 +36,24 @@ def check_block_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) 
         raise ValueError(
             f"sample_weight must be finite and not negative, but sample_weight[{bad.argmax()}] is {weight[bad][0]}"
         )
+    most = MOST_WEIGHT[np.dtype(dtype)]
+    if weight.size and weight.max() > most:
+        raise ValueError(
+            f"sample_weight must be at most {most:g} as {dtype}, so that sums are finite, but "
+            f"sample_weight[{weight.argmax()}] is {weight.max()}"
+        )
     return np.ascontiguousarray(weight, dtype=dtype)
+
+
+def _as_numbers(sample_weight: Any) -> np.ndarray:
+    """float64; ValueError for what is no number, of which NumPy may make one all the same."""
+    try:
+        given = np.asarray(sample_weight)
+        if given.dtype.kind in "cmM":
+            raise ValueError(f"weights of type {given.dtype}")
+        return np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"sample_weight must be an array of numbers, but got {sample_weight!r}") from error
 
 
 def weight_parts(sample_weight: Any, row_counts: Sequence[float]) -> list[Any]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+
 from ._validation import check_integer
 from .blocks import Blocks, blocks_of, iterate
 from .chunks import CHUNK_ROWS
@@ -46,16 +48,23 @@ def learning_rate(n_steps: float, delay: float = 2.0, power: float = 0.6) -> flo
 def online_step(model: OnlineModel[Params, S], state: OnlineState[Params, S], new: S) -> OnlineState[Params, S]:
     """s <- (1 - rate) s + rate * new, then an M-step ([1]_, equation 11). `new` was taken under `state.params`.
 
-    What was seen before counts as so many batches of the size of the new one.
+    What was seen before counts as so many batches of the size of the new one. ValueError if a step would leave the
+    range of floats.
     """
     if new.weight == 0:
         return state
     rate = learning_rate(state.weight / new.weight)
     stats = state.stats * (1 - rate) + new * (rate / new.weight)
-    params = model.m_step(stats, state.params)
-    return OnlineState(
-        params, model.recentre(stats, state.params, params), state.weight + new.weight, state.n_steps + 1
-    )
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            params = model.m_step(stats, state.params)
+            stats = model.recentre(stats, state.params, params)
+    except FloatingPointError:
+        raise ValueError(
+            "X is a batch with values so far from those before that their squares are not finite; is one of them a "
+            "placeholder for a missing value?"
+        ) from None
+    return OnlineState(params, stats, state.weight + new.weight, state.n_steps + 1)
 
 
 def fit_in_passes(estimator: Any, X: Any, *, n_passes: int = 1, batch_rows: int = CHUNK_ROWS) -> Any:

@@ -22,9 +22,12 @@ from .._validation import check_array
 from ..chunks import Rows
 from ..description import Description
 from .base import Family, Options
-from .discrete import LEAST_LOG, blended, check_counts, check_finite, checked, log
+from .discrete import LEAST_LOG, blended, check_counts, check_finite, checked, log, refuse
 
+TINY = 1e-3  # ratio of a rate to a count, of which 1 + (ratio - 1) loses digits
 LARGE = 1e6  # counts whose terms cancel too many digits
+MOST_COUNTED = 1e100
+MOST_DRAWN = 9e18  # an integer of 64 bits
 LOG_FACTORIALS = gammaln(np.arange(1.0, 1025.0))  # of 0, 1, 2, ...
 
 
@@ -175,6 +178,10 @@ class PoissonFamily(_MeansFamily):
     allowed = "counts must be the integers 0, 1, 2, ..."
     highest = np.inf
 
+    def check_rows(self, X: np.ndarray) -> None:
+        super().check_rows(X)
+        refuse(X, X > MOST_COUNTED, f"counts must be at most {MOST_COUNTED:g}, so that no product overflows")
+
     def _slopes(self, means: np.ndarray) -> Slopes:
         zero = means == 0
         return Slopes(np.log(np.where(zero, 1, means)), -means, zero, np.zeros_like(zero))
@@ -191,9 +198,11 @@ class PoissonFamily(_MeansFamily):
         rest = np.where(X < LARGE, xlogy(X, X) - X - gammaln(X + 1), _stirling(np.maximum(X, 1)))
         out = np.empty((len(X), len(means)))
         for c, m in enumerate(means):
-            u = m / np.maximum(X, 1) - 1
+            ratio = m / np.maximum(X, 1)
+            u = ratio - 1
             with np.errstate(divide="ignore", invalid="ignore"):  # of a rate of zero, where the other value is taken
-                cells = np.where(X > 0, X * (np.log1p(u) - u) + rest, -m)
+                log_ratio = np.where(ratio < TINY, np.log(m) - np.log(X), np.log1p(u))  # 1 + u has no digits of it
+                cells = np.where(X > 0, X * (log_ratio - u) + rest, -m)
             out[:, c] = (cells if seen is None else seen * cells).sum(axis=1)
         return out
 
@@ -203,7 +212,7 @@ class PoissonFamily(_MeansFamily):
         return super().rounding(params) + float(np.finfo(np.float64).eps) * largest * abs(np.log(max(largest, 1.0)))
 
     def sample(self, params: ColumnMeans, components: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return rng.poisson(params.means[components]).astype(np.float64)
+        return rng.poisson(np.minimum(params.means[components], MOST_DRAWN)).astype(np.float64)
 
     def variance(self, params: ColumnMeans) -> np.ndarray:
         return params.means

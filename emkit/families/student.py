@@ -26,7 +26,7 @@ from ..description import Description, describe
 from ..fences import fences_of, outer_fences, within
 from .base import Family, Options
 from .discrete import check_finite
-from .gaussian import LOG_2PI, GaussianFamily, GaussianParams, Moments
+from .gaussian import LOG_2PI, GaussianFamily, GaussianParams, Moments, check_range
 
 LEAST_DEGREES, MOST_DEGREES = 0.1, 1e3
 FIRST_DEGREES = 10.0  # of a start
@@ -75,6 +75,7 @@ class StudentFamily(Family):
     @classmethod
     def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
         """The unit of each column is the deviation within its outer fences, so that far rows do not stretch it."""
+        check_range(described, np.dtype(np.float64))  # of far rows too
         usual = within(chunks, fences_of(chunks, described))
         described = describe(usual, described.n_features)
         return cls(GaussianFamily.for_chunks(n_components, options, usual, described))

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from .._validation import as_source, check_array, place_of_column
+from .._validation import as_source, check_array, is_frame, place_of_column
 from ..chunks import Rows
 from ..families.base import log, posterior
 from ..families.covariance import COVARIANCES
 from ..imputer import latent
 from ..imputer.gaussian_table import Completed
-from ..imputer.reading import is_frame
 from ..imputer.rows import IncompleteRows
 from ..mixture.noise import fitted_weights
 from .fitted import model_of

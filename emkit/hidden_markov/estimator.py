@@ -129,7 +129,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     stationary_distribution_ : ndarray of shape (n_components,)
         Probabilities that `transmat_` leaves as they are.
     expected_durations_ : ndarray of shape (n_components,)
-        Expected number of rows of a stay, 1 / (1 - a_kk).
+        Expected number of rows of a stay, 1 / (1 - a_kk); infinite for a state that is never left.
     n_sequences_ : int
         Sequences of the fit, of positive weight.
     objective_ : float

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -357,7 +358,8 @@ def _level_array(levels: tuple[Any, ...]) -> np.ndarray:
             array = np.array(levels)
             return array if array.dtype.kind in "iu" else _objects(levels)
         if all(isinstance(level, int | float) for level in levels):
-            return np.array(levels, dtype=np.float64)
+            with suppress(OverflowError):  # of an integer beyond all floats
+                return np.array(levels, dtype=np.float64)
     return _objects(levels)
 
 

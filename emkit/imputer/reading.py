@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
+from .._validation import is_frame, refuse_lazy, refuse_no_columns, refuse_sparse
 from ..blocks import blocks_of
 from .columns import Column
 from .layout import CellPrior
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def as_table(estimator: EMImputer, X: Any, *, reset: bool) -> Any:
     """A frame as it is, anything else as an array of numbers or objects; names and number of columns are checked."""
-    if issparse(X):
-        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
-    if hasattr(X, "collect"):
-        raise ValueError("X is a LazyFrame, but a table in memory is required; X.collect() makes it one")
+    refuse_sparse(X)
+    refuse_lazy(X)
+    if reset:  # later, the columns of the fit are missing
+        refuse_no_columns(X)
     if blocks_of(X) is not None:
         raise ValueError(
             "X must be one table here, not blocks of rows; fit to a part of them, and give the others to partial_fit "
@@ -49,11 +49,6 @@ def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
     objects = np.array(X.data, dtype=object)
     objects[np.ma.getmaskarray(X)] = None
     return objects
-
-
-def is_frame(X: Any) -> bool:
-    """pandas or polars."""
-    return hasattr(X, "columns") and hasattr(X, "shape")
 
 
 def _from_lists(X: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ from .reading import (
     Reading,
     arrange,
     blocks_of_fitted,
+    check_reach,
     check_width,
     maybe_pairs_of,
     read_X,
@@ -274,6 +275,7 @@ class MixtureOfExperts(EMEstimator):
         n = len(tables[0])
         numbers = self._missing_responses(n) if y is None else self._read_responses(y, n, allow_nan=True)
         reading = arrange(tables, numbers, state.frame.inputs, extras, drop=False)
+        check_reach(reading.cases)
         state.fitted.model.experts.check(reading.cases)
         check_width(numbers, state.n_columns, "fit")
         return reading

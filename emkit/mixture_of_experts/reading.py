@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.validation import _num_samples, validate_data
 
-from .._validation import FLOATS, check_sample_weight, is_missing, refuse_dates, unmasked
+from .._validation import FLOATS, check_sample_weight, is_missing, readable, refuse_lazy, refuse_sparse, validated
 from ..blocks import Blocks, blocks_of, is_table, iterate, with_weights
 from ..chunks import Rows
 from ..description import Description, describe
@@ -19,6 +18,8 @@ from .cases import Cases, Scaling, Scalings, rows_of_blocks, split
 from .inputs import Inputs, read_inputs
 
 LARGEST = 1e150  # of an offset: its square is finite
+LEAST_SCALE = 1e-150  # of responses: its square is not zero
+FARTHEST = 1e70  # of inputs, in standard deviations: no prediction overflows
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +62,10 @@ class Reading(NamedTuple):
 
 def read_X(estimator: Any, X: Any, *, reset: bool, anything: bool) -> Any:
     """Rows as an array of floats; as they are (but counted and named) if a transformer takes them."""
-    if issparse(X):
-        raise ValueError(f"X is sparse ({type(X).__name__}), but dense data is required; X.toarray() makes it dense")
+    refuse_sparse(X)
+    refuse_lazy(X)
     if not anything:
-        refuse_dates(X)
-        X = unmasked(X)
-        return validate_data(estimator, X, reset=reset, dtype=FLOATS, order="C")
+        return validated(estimator, readable(X), reset=reset, dtype=FLOATS, order="C")
     X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
     if len(X.shape) != 2:
         raise ValueError(
@@ -163,6 +162,16 @@ def _blocks(block_id: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.argsort(place[inverse.ravel()], kind="stable"), sizes[order].astype(np.intp)
 
 
+def check_reach(cases: Cases) -> None:
+    """ValueError for inputs so far from those of the fit that predictions would leave the range of floats."""
+    for table in (cases.X, cases.G):
+        if (np.abs(table) > FARTHEST).any():
+            raise ValueError(
+                f"X has a value that is more than {FARTHEST:g} standard deviations away from those of the fit; is it "
+                "a placeholder for a missing one?"
+            )
+
+
 def check_width(y: np.ndarray, n_columns: int, where: str) -> None:
     """ValueError for responses of another number of columns than there were somewhere."""
     if y.shape[1] != n_columns:
@@ -212,6 +221,8 @@ def describe_cases(chunks: Iterable[Cases]) -> Descriptions:
     check_range(described.gate, np.dtype(np.float64))
     if not np.isfinite(described.y.scale).all():
         raise ValueError("y is too large: its variance is not finite; divide it by a constant")
+    if (described.y.scale < LEAST_SCALE).any():
+        raise ValueError("y is too small: its variance is zero in floating point; multiply it by a constant")
     return described
 
 

@@ -299,6 +299,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         Returns
         -------
         float
+            Minus infinity where the square of an error is beyond the largest float.
         """
         from sklearn.metrics import r2_score
 
@@ -308,7 +309,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
             return self._r2_of_blocks(X, sample_weight)
         responses.require(self, y)
         predicted = self.predict(X, block_id=block_id, offset=offset, exposure=exposure)
-        return r2_score(y, predicted, sample_weight=sample_weight)
+        with np.errstate(over="ignore"):
+            return r2_score(y, predicted, sample_weight=sample_weight)
 
     def _r2_of_blocks(self, X: Any, sample_weight: Any) -> float:
         """Mean over responses of 1 - residual / total sum of squares; 0 (or 1, if all is exact) where these are 0."""
@@ -316,7 +318,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         for y, predicted, weight in self._predicted(X, sample_weight):
             numbers = self._read_responses(y, len(predicted))
             described = describe([Rows(numbers, weight)], numbers.shape[1], described)
-            residual = residual + weight @ (numbers - predicted.reshape(numbers.shape)) ** 2
+            with np.errstate(over="ignore"):
+                residual = residual + weight @ (numbers - predicted.reshape(numbers.shape)) ** 2
         assert described is not None  # without rows there is an error before
         total = described.counts * np.where(described.varies, described.scale, 0.0) ** 2
         share = residual / np.where(total > 0, total, 1.0)

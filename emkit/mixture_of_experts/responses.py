@@ -10,7 +10,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from .._validation import is_missing, unmasked
+from .._validation import dtypes_of, is_missing, is_of_time, unmasked
 
 
 def require(estimator: Any, y: Any) -> None:
@@ -32,13 +32,18 @@ def as_column(y: Any) -> Any:
 
 def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
     """(n, m) float64; NaN in all of a row is a missing response, where that is allowed."""
-    numbers = check_array(
-        unmasked(y),
-        ensure_2d=False,
-        dtype=np.float64,
-        ensure_all_finite="allow-nan" if allow_nan else True,
-        input_name="y",
-    )
+    if any(is_of_time(dtype) for dtype in dtypes_of(y)):  # NumPy would make numbers of them
+        raise ValueError("y has dates or times, but numbers are required; subtract a date and divide by a duration")
+    try:
+        numbers = check_array(
+            unmasked(y),
+            ensure_2d=False,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan" if allow_nan else True,
+            input_name="y",
+        )
+    except OverflowError:  # of Python's integers
+        raise ValueError("y has an integer that is too large for float64") from None
     if numbers.ndim > 2:
         raise ValueError(f"y must have one or two dimensions, but has shape {numbers.shape}")
     check_length(numbers, n)
@@ -53,9 +58,12 @@ def classes_of(ys: Iterable[Any]) -> np.ndarray:
     """The classes, sorted; ValueError for fewer than two."""
     classes: list[np.ndarray] = []  # of all before, as one array
     for y in ys:
-        labels = column_or_1d(y, warn=True)
+        labels = column_or_1d(_unmasked_labels(y), warn=True)
         assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
+        if labels.dtype == object and any(is_missing(label) for label in labels.tolist()):
+            raise ValueError("Input y contains NaN or None; each row must have a class")
+        with np.errstate(invalid="ignore"):  # of large floats, which are no classes
+            check_classification_targets(labels)
         classes = [np.unique(np.concatenate([*classes, np.unique(labels)]))]
     (found,) = classes
     if len(found) < 2:
@@ -63,9 +71,16 @@ def classes_of(ys: Iterable[Any]) -> np.ndarray:
     return found
 
 
+def _unmasked_labels(y: Any) -> Any:
+    """Labels with None for what is masked; anything else as it is."""
+    if not isinstance(y, np.ma.MaskedArray):
+        return y
+    return np.array(y.tolist(), dtype=object) if np.ma.getmaskarray(y).any() else y.data
+
+
 def read_codes(y: Any, n: int, classes: np.ndarray) -> np.ndarray:
     """Codes (n, 1) float64 of known classes; NaN and None are missing, and stay NaN."""
-    y = column_or_1d(np.asarray(y))
+    y = column_or_1d(np.asarray(_unmasked_labels(y)))
     check_length(y, n)
     missing = np.array([is_missing(value) for value in y.tolist()], dtype=bool)
     codes = np.full((n, 1), np.nan)

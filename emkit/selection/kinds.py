@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from .._validation import Seen
+from .._validation import Seen, unmasked
 from ..families.covariance import COVARIANCES
 from ..families.degenerate import too_few_rows
 from .criteria import log_likelihood_of
@@ -298,13 +298,12 @@ def as_shares(resp: np.ndarray) -> np.ndarray:
 
 def numbers_of(X: Any) -> np.ndarray:
     """The columns of numbers, (n, m)."""
-    if hasattr(X, "select_dtypes"):
-        X = X.select_dtypes("number")
-    table = np.ma.filled(np.ma.asarray(X, dtype=np.float64), np.nan) if isinstance(X, np.ma.MaskedArray) else X
     try:
-        return np.asarray(table, dtype=np.float64)
+        return np.asarray(unmasked(X), dtype=np.float64)
     except (TypeError, ValueError):
-        return np.zeros((len(table), 1))
+        if hasattr(X, "select_dtypes"):
+            return X.select_dtypes(["number", "bool"]).to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.zeros((len(X), 1))
 
 
 def with_gaps(drawn: np.ndarray, X: Any) -> np.ndarray:

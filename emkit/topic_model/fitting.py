@@ -18,7 +18,7 @@ from .completion import complete_documents, shares_of
 from .documents import Documents, as_chunks, joined
 from .methods import METHODS, Method, Sweeps, Topics
 from .model import TopicModel, TopicModelParams
-from .options import Given, Summary, check_params, make_model, read_given, summarise
+from .options import Given, Summary, check_params, check_tokens, make_model, read_given, summarise
 from .priors import learned_alpha, learned_eta
 from .problem import TopicProblem
 from .reading import FEW, Corpus, random_documents, read_corpus
@@ -72,8 +72,19 @@ def fit_batch(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weigh
     if stopper is not None:
         search = stopper.best_of(search, problem)
     best = search.best.result
+    check_objective(best.objective, summary.n_tokens / summary.weight)
     _publish(estimator, model, state_of(best.params, best.stats, best.n_iter), summary.n_tokens)
     estimator._record(search, model)
+
+
+def check_objective(objective: float, mean_length: float) -> None:
+    """ValueError if the weights of all topics in some document, or for some of its tokens, have underflowed."""
+    if not np.isfinite(objective):
+        raise ValueError(
+            f"the objective is {objective}: the weights of all topics underflow for some counts, which are too small "
+            f"(there are {mean_length:.3g} tokens a document); multiply X by a constant, leave out counts that are "
+            "next to nothing, or give a larger doc_topic_prior and learn_priors=False"
+        )
 
 
 def _problem(
@@ -198,6 +209,7 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
     n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
     with executor_for(estimator.n_jobs) as executor, one_blas_thread():
         for batch in in_order(corpus, estimator.batch_size):
+            check_tokens(float(batch.term_counts.sum()), batch.dtype)
             weight = float(batch.weight.sum(dtype=np.float64))
             model = replace(model, n_documents=state.weight + weight)
             state = stepwise(model, with_new_terms(model, state, batch.term_counts, weight), batch, executor)

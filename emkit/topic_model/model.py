@@ -68,6 +68,8 @@ class TopicModel:
         Whether what is kept of documents is there in the next pass, without which no objective is sure to rise.
     n_documents : float or None
         Total weight of the documents that statistics stand for, where they are a share of them; None if they are all.
+    mean_length : float
+        Tokens of a document, whose number bounds what is lost by rounding where all of them are likely.
     """
 
     method: Method
@@ -80,6 +82,7 @@ class TopicModel:
     is_held: np.ndarray | None = None
     documents_stay: bool = True
     n_documents: float | None = None
+    mean_length: float = 0.0
 
     @property
     def can_accelerate(self) -> bool:
@@ -157,7 +160,7 @@ class TopicModel:
         return (self.n_components - n_held) * (len(params.pseudo_counts) - 1)
 
     def rounding(self, params: TopicModelParams) -> float:
-        return float(ROUNDING * np.finfo(self.dtype).eps)
+        return float(ROUNDING * np.finfo(self.dtype).eps + self.mean_length * np.finfo(np.float64).eps)
 
     def to_vector(self, params: TopicModelParams) -> np.ndarray:
         """Logs of the pseudo-counts of the topics that are not held."""

@@ -66,11 +66,14 @@ def summarise(chunks: Iterable[Documents], n_components: int) -> Summary:
         )
     if not counts.any():
         raise ValueError("X has no tokens: all counts are zero, but at least one must be positive")
-    if counts.sum() > MOST_TOKENS[dtype]:
-        raise ValueError(
-            f"X has {counts.sum():.3g} tokens, but at most {MOST_TOKENS[dtype]:.0e} are allowed as {dtype}"
-        )
+    check_tokens(float(counts.sum()), dtype)
     return Summary(n, weight, counts, dtype)
+
+
+def check_tokens(n_tokens: float, dtype: np.dtype) -> None:
+    """ValueError for more tokens than products of them can bear."""
+    if n_tokens > MOST_TOKENS[dtype]:
+        raise ValueError(f"X has {n_tokens:.3g} tokens, but at most {MOST_TOKENS[dtype]:.0e} are allowed as {dtype}")
 
 
 def _summarise_chunk(chunk: Documents) -> Summary:
@@ -200,6 +203,7 @@ def make_model(estimator: EMTopicModel, summary: Summary, given: Given) -> Topic
         eta=_with_seeds(eta, given, estimator.seed_strength * summary.n_tokens / k, (n_terms, k)),
         dtype=summary.dtype,
         first_sweeps=Sweeps(FIRST_SWEEPS) if method.keeps_documents else cold,
+        mean_length=summary.n_tokens / summary.weight,
         **_held(estimator, summary, given),
     )
     if method.name == "cvb0" and model.held is not None:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
 
-from .._validation import check_sample_weight, reader_of
+from .._validation import check_sample_weight, dtypes_of, readable, reader_of, validated
 from ..blocks import Blocks, blocks_of, first_block, is_empty, source_of
 from ..chunks import Source
 from ..executors import each
@@ -61,9 +60,7 @@ def _num_rows(X: Any) -> int:
 
 
 def _are_integers(X: Any) -> bool:
-    dtypes = getattr(X, "dtypes", None)  # of a frame's columns
-    dtypes = [getattr(X, "dtype", None)] if dtypes is None else dtypes
-    return all(getattr(dtype, "kind", "") in ("i", "u", "b") for dtype in dtypes)
+    return all(getattr(dtype, "kind", "") in ("i", "u", "b") for dtype in dtypes_of(X))
 
 
 class Dtypes(NamedTuple):
@@ -79,9 +76,9 @@ class Dtypes(NamedTuple):
 
 def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr_array:
     """Counts as CSR; dense tables and frames become sparse."""
-    checked = validate_data(
+    checked = validated(
         estimator,
-        X,
+        readable(X),
         reset=reset,
         accept_sparse="csr",
         accept_large_sparse=True,

@@ -22,6 +22,7 @@ from ..cases import Cases, Scaling
 from ..linear import column_sums, penalty, predictor, products, solve, squares
 from .base import AT_FLOOR, SIX, Experts, slopes_in_units
 
+FARTHEST = 1e300  # squared distance: its density is not zero
 LOST = 1e-12  # share of the weight of an expert without rows: all sums are rounding
 
 
@@ -83,12 +84,13 @@ class GaussianExperts(Experts):
         return together.reshape(-1, k, m).swapaxes(0, 1)
 
     def distances(self, params: GaussianExpertParams, residuals: np.ndarray) -> np.ndarray:
-        """Squared, under the covariances, (n, k)."""
+        """Squared, under the covariances, (n, k); of responses that are far beyond those of the fit FARTHEST."""
         out = np.empty((residuals.shape[1], self.n_components))
-        for k, whitener in enumerate(params.whiteners):
-            white = residuals[k] @ whitener
-            out[:, k] = np.einsum("ij,ij->i", white, white)
-        return out
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k, whitener in enumerate(params.whiteners):
+                white = residuals[k] @ whitener
+                out[:, k] = np.einsum("ij,ij->i", white, white)
+        return np.minimum(out, FARTHEST, out=out)
 
     @property
     def log_unit(self) -> float:
