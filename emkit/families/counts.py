@@ -22,7 +22,7 @@ from .._validation import check_array
 from ..chunks import Rows
 from ..description import Description
 from .base import Family, Options
-from .discrete import LEAST_LOG, blended, check_counts, check_finite, checked, log
+from .discrete import LEAST_LOG, blended, check_all, check_counts, check_finite, log
 
 LARGE = 1e6  # counts whose terms cancel too many digits
 LOG_FACTORIALS = gammaln(np.arange(1.0, 1025.0))  # of 0, 1, 2, ...
@@ -61,8 +61,7 @@ class _MeansFamily(Family):
     @classmethod
     def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
         family = cls(n_components, described.n_features)
-        for _ in checked(chunks, family.check_rows):
-            pass
+        check_all(chunks, family.check_rows)
         return family
 
     @classmethod
