@@ -212,6 +212,14 @@ def _sent(client: Any, arrays: list[np.ndarray]) -> list[Any]:
     return [client.submit(_itself, array, pure=False) for array in arrays]
 
 
+def kept_there(parts: list[Any]) -> list[Any]:
+    """Arrays as tasks of the cluster that is at work here; as they are without one, or if they are tasks or None."""
+    client = active_client()
+    if client is None or not all(isinstance(part, np.ndarray) for part in parts):
+        return parts
+    return _sent(client, parts)
+
+
 def _outcomes(client: Any, futures: dict[int, Any]) -> Iterator[Visit]:
     """What tasks gave, in their order, once it is there; of many at a time where they are done. Empties `futures`.
 

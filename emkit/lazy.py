@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -23,14 +23,16 @@ def lazy_for_dask(method: Callable[..., Any]) -> Callable[..., Any]:
     def of_array_or_collection(self: Any, X: Any, **options: Any) -> Any:
         if not is_collection(X):
             return method(self, X, **options)
+        import dask
+
         partitions = Partitions(X)
         fitted = copy.copy(self)  # a later fit of `self` leaves it as it is
         example = method(fitted, partitions.example, **options)
         if isinstance(example, tuple):
             raise ValueError(f"{method.__name__} gives one lazy array of a dask collection, but got {options}")
         example = np.asarray(example)
-        work = partial(_of_block, method, fitted, options, example[:0])
-        return _mapped(work, partitions, example)
+        work = dask.delayed(partial(_of_block, method, fitted, options, example[:0]))
+        return joined_lazily([work(part) for part in partitions.delayed], partitions.row_counts, example[:0])
 
     return of_array_or_collection
 
@@ -43,21 +45,33 @@ def _of_block(
     return np.asarray(method(fitted, block, **options)).astype(empty.dtype, copy=False)
 
 
-def _mapped(work: Callable[[Any], np.ndarray], partitions: Partitions, example: np.ndarray) -> Any:
-    """A dask array of what `work` makes of each partition."""
+def joined_lazily(parts: list[Any], row_counts: Sequence[float], empty: np.ndarray) -> Any:
+    """A dask array of a `Delayed` for each partition, which has the shape and type of `empty` but for its rows."""
+    import dask.array as da
+
+    arrays = [
+        da.from_delayed(part, shape=(n, *empty.shape[1:]), dtype=empty.dtype, meta=empty)
+        for part, n in zip(parts, row_counts, strict=True)
+    ]
+    return da.concatenate(arrays, allow_unknown_chunksizes=True)
+
+
+def total_lazily(parts: list[Any]) -> Any:
+    """A dask array without dimensions: the sum of a `Delayed` number for each partition."""
     import dask
     import dask.array as da
 
-    work = dask.delayed(work)
-    parts = [
-        da.from_delayed(work(part), shape=(n, *example.shape[1:]), dtype=example.dtype, meta=example[:0])
-        for part, n in zip(partitions.delayed, partitions.row_counts, strict=True)
-    ]
-    return da.concatenate(parts, allow_unknown_chunksizes=True)
+    return da.from_delayed(dask.delayed(sum)(parts), shape=(), dtype=np.float64)
 
 
 def weighted_mean(scores: Any, sample_weight: Any) -> float:
     """Of a lazy array of scores (n,) under weights (n,) or None; only sums leave the partitions."""
+    total, weight = weighted_sums(scores, sample_weight)
+    return total / weight
+
+
+def weighted_sums(scores: Any, sample_weight: Any) -> tuple[float, float]:
+    """Of weight times score, and of weight."""
     import dask
 
     weights = weight_parts(sample_weight, scores.chunks[0])
@@ -65,7 +79,7 @@ def weighted_mean(scores: Any, sample_weight: Any) -> float:
     total, weight = np.sum(dask.compute(*sums), axis=0)
     if not weight > 0:
         raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
-    return float(total / weight)
+    return float(total), float(weight)
 
 
 def _sums(scores: np.ndarray, values: Any) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 What a cluster fits has the bits of the fit in memory, as the bounds of the partitions are those of the chunks.
 """
 
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -91,6 +92,12 @@ class TestMixturesWithoutCluster:
         assert isinstance(result, da.Array)
         assert_allclose(result.compute(scheduler="synchronous"), getattr(fitted, name)(X), rtol=1e-12)
 
+    def test_columns_of_one_symbol(self):
+        X = np.zeros((20, 1))
+        fitted = EMMixture(1, family="categorical").fit(X)
+        for table in (lazy(X, 10), dd.from_pandas(pd.DataFrame(X.astype(int)), npartitions=2)):
+            assert_array_equal(fitted.predict(table).compute(scheduler="synchronous"), fitted.predict(X))
+
     @pytest.mark.parametrize("weight", [None, WEIGHT, lazy(WEIGHT, 999)], ids=["none", "numpy", "dask"])
     def test_numbers(self, weight):
         fitted = mixture("poisson").fit(COUNTS)
@@ -134,6 +141,7 @@ class TestMixturesOnCluster:
         here = mixture("poisson").fit(COUNTS)
         deadly = lazy(COUNTS).map_blocks(Deadly(tmp_path, 20), meta=np.empty((0, 0)))
         assert_same_fit(mixture("poisson").fit(deadly), here)
+        assert len(os.listdir(tmp_path)) > 20
 
     def test_wrong_values_are_named(self):
         wrong = COUNTS.copy()

@@ -388,7 +388,7 @@ def _largest(rows: Rows) -> np.ndarray:
     return largest
 
 
-def passed(row: int, kept: np.ndarray | None) -> int:
+def passed(row: int, kept: Any) -> int:
     """Where a row stood in what the user passed."""
     return row if kept is None else int(kept[row])
 
