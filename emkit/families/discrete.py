@@ -26,7 +26,7 @@ from .._validation import check_array, check_integer, check_number
 from ..chunks import Rows
 from ..description import Description
 from ..engine import UnusableStartError
-from ..executors import each
+from ..executors import OneByOne, each
 from .base import Family, Options, log
 
 T = TypeVar("T")
@@ -333,7 +333,7 @@ def check_counts(X: np.ndarray, allowed: str, highest: float = np.inf) -> None:
     refuse(X, ~is_count(X) | (highest < X), allowed)
 
 
-class Checked:
+class Checked(OneByOne):
     """Chunks after a check of their X, whose complaint names the row among those of all chunks; elsewhere if they are.
 
     `kept` says where these stood in what the user passed, None if all are left.

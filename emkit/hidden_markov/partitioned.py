@@ -19,7 +19,7 @@ from .._weights import check_block_weight, weight_parts
 from ..blocks import is_empty, source_of
 from ..chunks import Rows, Source
 from ..distributed import kept_there
-from ..executors import Changed, each
+from ..executors import Changed, OneByOne, each
 from ..families.base import Family
 from ..partitions import Aligned, Partitions, aligned_parts, check_known
 from .reading import Table, as_sequences, check_lengths, check_values, numbered, read, sequence_ids
@@ -129,7 +129,7 @@ class Collected:
         return next(place for place in self.tables().each(_place_in, wanted) if place is not None)
 
 
-class Tables:
+class Tables(OneByOne):
     """The tables of partitions, numbered through; elsewhere if these are."""
 
     def __init__(self, partitions: Iterable[Partition], first_rows: list[int]) -> None:

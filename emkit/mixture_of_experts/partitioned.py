@@ -14,7 +14,7 @@ from .._weights import check_block_weight, weight_parts
 from ..blocks import is_empty, source_of
 from ..chunks import Source
 from ..distributed import kept_there
-from ..executors import each
+from ..executors import OneByOne, each
 from ..lazy import lazy_for_dask
 from ..partitions import Aligned, Partitions, aligned_parts
 from . import responses
@@ -100,7 +100,7 @@ class Collected:
 
 
 @dataclass(frozen=True, eq=False)
-class PartitionedCases:
+class PartitionedCases(OneByOne):
     """Chunks of cases, where these are; see `Collected`."""
 
     collected: Collected
