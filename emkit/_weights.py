@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .partitions import MEND_SIZES, delayed_parts, is_collection
+from .partitions import aligned_parts, check_known, is_collection
 
 MOST_WEIGHT = {np.dtype(np.float64): 1e200, np.dtype(np.float32): 1e30}
 
@@ -59,26 +59,12 @@ def _as_numbers(sample_weight: Any) -> np.ndarray:
 def weight_parts(sample_weight: Any, row_counts: Sequence[float]) -> list[Any]:
     """What holds the weights of each partition of X, of which row counts may be NaN: unchecked, or None for ones.
 
-    A dask array or series must have the partitions of X; one whose chunks are known is cut as X is.
+    See :func:`emkit.partitions.aligned_parts`.
     """
-    if sample_weight is None:
-        return [None] * len(row_counts)
-    are_known = not np.isnan(row_counts).any()
     if is_collection(sample_weight):
-        if are_known and hasattr(sample_weight, "rechunk") and sample_weight.shape == (sum(row_counts),):
-            sample_weight = sample_weight.rechunk((tuple(row_counts),))
-        parts = delayed_parts(sample_weight)
-        if sample_weight.ndim != 1 or len(parts) != len(row_counts):
-            raise ValueError(
-                f"sample_weight must have one dimension and the partitions of X, which are {len(row_counts)}, but has "
-                f"shape {sample_weight.shape} and {len(parts)} partitions"
-            )
-        return parts
-    if not are_known:
-        raise ValueError(
-            "sample_weight must be a dask array or series with the partitions of X, as the sizes of these are not "
-            f"known; or {MEND_SIZES}"
-        )
-    weight = check_sample_weight(sample_weight, int(sum(row_counts)), np.dtype(np.float64))
-    assert weight is not None
-    return np.split(weight, np.cumsum(row_counts)[:-1].astype(int))
+        if sample_weight.ndim != 1:
+            raise ValueError(f"sample_weight must have one dimension, but has shape {sample_weight.shape}")
+    elif sample_weight is not None:
+        check_known("sample_weight", row_counts)
+        sample_weight = check_sample_weight(sample_weight, int(sum(row_counts)), np.dtype(np.float64))
+    return aligned_parts("sample_weight", sample_weight, row_counts)

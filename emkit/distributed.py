@@ -207,9 +207,17 @@ def _itself(value: T) -> T:
     return value
 
 
-def _sent(client: Any, arrays: list[np.ndarray]) -> list[Any]:
+def _sent(client: Any, arrays: list[Any]) -> list[Any]:
     """Arrays as tasks of the cluster, which computes them again where they are lost."""
     return [client.submit(_itself, array, pure=False) for array in arrays]
+
+
+def kept_there(parts: list[Any]) -> list[Any]:
+    """Parts in memory as tasks of the cluster that is at work here; as they are without one, or if they are tasks."""
+    client = active_client()
+    if client is None or any(part is None or hasattr(part, "__dask_graph__") for part in parts):
+        return parts
+    return _sent(client, parts)
 
 
 def _outcomes(client: Any, futures: dict[int, Any]) -> Iterator[Visit]:

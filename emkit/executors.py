@@ -11,6 +11,7 @@ that lie wholly in one place are added there. Whoever adds them, the sum has the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -92,6 +93,16 @@ def nodes(function: Callable[..., S], chunks: Iterable[Any]) -> Iterable[Node[S]
 
 def _leaves(statistics: Iterable[S]) -> Iterator[Node[S]]:
     return (Node(number, 0, stats) for number, stats in enumerate(statistics))
+
+
+class OneByOne(ABC):
+    """Chunks that may be elsewhere, of which no place knows the numbers: their sums are made here."""
+
+    @abstractmethod
+    def each(self, function: Callable[..., T], *aligned: Iterable[Any]) -> Iterator[T]: ...
+
+    def nodes(self, function: Callable[..., S]) -> Iterator[Node[S]]:
+        return _leaves(self.each(function))
 
 
 class Changed:

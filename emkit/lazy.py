@@ -3,61 +3,99 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 
 from ._weights import check_block_weight, weight_parts
-from .partitions import Partitions, delayed_parts, is_collection
+from .partitions import Aligned, Partitions, aligned_parts, delayed_parts, is_collection
 
 
-def lazy_for_dask(method: Callable[..., Any]) -> Callable[..., Any]:
+def lazy_for_dask(
+    method: Callable[..., Any] | None = None, *, beside: tuple[str, ...] = (), refused: tuple[str, ...] = ()
+) -> Any:
     """A method of X that gives an array with a row for each row; of a dask collection it gives a lazy dask array.
 
-    The array belongs to the fit as it is at the call.
+    The array belongs to the fit as it is at the call. `beside` are names of arguments that have a value for each row of
+    X, and are cut as X is; `refused` are those that may not come with a collection.
     """
+    if method is None:
+        return partial(lazy_for_dask, beside=beside, refused=refused)
+    signature = inspect.signature(method)
 
     @wraps(method)
-    def of_array_or_collection(self: Any, X: Any, **options: Any) -> Any:
+    def of_array_or_collection(self: Any, X: Any, *args: Any, **options: Any) -> Any:
         if not is_collection(X):
-            return method(self, X, **options)
-        partitions = Partitions(X)
-        fitted = copy.copy(self)  # a later fit of `self` leaves it as it is
-        example = method(fitted, partitions.example, **options)
-        if isinstance(example, tuple):
-            raise ValueError(f"{method.__name__} gives one lazy array of a dask collection, but got {options}")
-        example = np.asarray(example)
-        work = partial(_of_block, method, fitted, options, example[:0])
-        return _mapped(work, partitions, example)
+            return method(self, X, *args, **options)
+        _, _, *given = signature.bind(self, X, *args, **options).arguments.items()
+        told = {name: value for name, value in given if value is not None}
+        for name in refused:
+            if name in told:
+                raise ValueError(f"{name} must be None where X is a dask collection")
+        by_row = {name: told.pop(name) for name in beside if name in told}
+        return _lazily(method, copy.copy(self), X, by_row, told)  # a later fit of `self` leaves the copy as it is
 
     return of_array_or_collection
 
 
+def _lazily(method: Callable[..., Any], fitted: Any, X: Any, by_row: dict[str, Any], options: dict[str, Any]) -> Any:
+    import dask
+
+    counts = Partitions(X).row_counts
+    blocks = Aligned(X, *(aligned_parts(name, values, counts) for name, values in by_row.items()))
+    example = method(fitted, blocks.example, **options)
+    if isinstance(example, tuple):
+        raise ValueError(f"{method.__name__} gives one lazy array of a dask collection, but got {options}")
+    empty = np.asarray(example)[:0]
+    work = dask.delayed(partial(_of_block, method, fitted, tuple(by_row), options, empty))
+    return joined_lazily([work(block) for block in blocks.delayed], counts, empty)
+
+
 def _of_block(
-    method: Callable[..., Any], fitted: Any, options: dict[str, Any], empty: np.ndarray, block: Any
+    method: Callable[..., Any],
+    fitted: Any,
+    names: tuple[str, ...],
+    options: dict[str, Any],
+    empty: np.ndarray,
+    block: tuple[Any, ...],
 ) -> np.ndarray:
-    if block.shape[0] == 0:
+    X, *values = block
+    if X.shape[0] == 0:
         return empty
-    return np.asarray(method(fitted, block, **options)).astype(empty.dtype, copy=False)
+    by_row = dict(zip(names, values, strict=True))
+    return np.asarray(method(fitted, X, **by_row, **options)).astype(empty.dtype, copy=False)
 
 
-def _mapped(work: Callable[[Any], np.ndarray], partitions: Partitions, example: np.ndarray) -> Any:
-    """A dask array of what `work` makes of each partition."""
+def joined_lazily(parts: list[Any], row_counts: Sequence[float], empty: np.ndarray) -> Any:
+    """A dask array of a `Delayed` for each partition, which has the shape and type of `empty` but for its rows."""
+    import dask.array as da
+
+    arrays = [
+        da.from_delayed(part, shape=(n, *empty.shape[1:]), dtype=empty.dtype, meta=empty)
+        for part, n in zip(parts, row_counts, strict=True)
+    ]
+    return da.concatenate(arrays, allow_unknown_chunksizes=True)
+
+
+def total_lazily(parts: list[Any]) -> Any:
+    """A dask array without dimensions: the sum of a `Delayed` number for each partition."""
     import dask
     import dask.array as da
 
-    work = dask.delayed(work)
-    parts = [
-        da.from_delayed(work(part), shape=(n, *example.shape[1:]), dtype=example.dtype, meta=example[:0])
-        for part, n in zip(partitions.delayed, partitions.row_counts, strict=True)
-    ]
-    return da.concatenate(parts, allow_unknown_chunksizes=True)
+    return da.from_delayed(dask.delayed(sum)(parts), shape=(), dtype=np.float64)
 
 
 def weighted_mean(scores: Any, sample_weight: Any) -> float:
     """Of a lazy array of scores (n,) under weights (n,) or None; only sums leave the partitions."""
+    total, weight = weighted_sums(scores, sample_weight)
+    return total / weight
+
+
+def weighted_sums(scores: Any, sample_weight: Any) -> tuple[float, float]:
+    """Of weight times score, and of weight."""
     import dask
 
     weights = weight_parts(sample_weight, scores.chunks[0])
@@ -65,7 +103,7 @@ def weighted_mean(scores: Any, sample_weight: Any) -> float:
     total, weight = np.sum(dask.compute(*sums), axis=0)
     if not weight > 0:
         raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
-    return float(total / weight)
+    return float(total), float(weight)
 
 
 def _sums(scores: np.ndarray, values: Any) -> tuple[float, float]:

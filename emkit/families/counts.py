@@ -22,7 +22,7 @@ from .._validation import check_array
 from ..chunks import Rows
 from ..description import Description
 from .base import Family, Options
-from .discrete import LEAST_LOG, blended, check_counts, check_finite, checked, log, refuse
+from .discrete import LEAST_LOG, blended, check_all, check_counts, check_finite, log, refuse
 
 TINY = 1e-3  # ratio of a rate to a count, of which 1 + (ratio - 1) loses digits
 LARGE = 1e6  # counts whose terms cancel too many digits
@@ -64,8 +64,7 @@ class _MeansFamily(Family):
     @classmethod
     def for_chunks(cls, n_components: int, options: Options, chunks: Iterable[Rows], described: Description) -> Self:
         family = cls(n_components, described.n_features)
-        for _ in checked(chunks, family.check_rows):
-            pass
+        check_all(chunks, family.check_rows)
         return family
 
     @classmethod

@@ -10,11 +10,12 @@ References
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -25,7 +26,10 @@ from .._validation import check_array, check_integer, check_number
 from ..chunks import Rows
 from ..description import Description
 from ..engine import UnusableStartError
+from ..executors import OneByOne, each
 from .base import Family, Options, log
+
+T = TypeVar("T")
 
 LEAST_LOG = -1e3  # of a probability in a vector; exp of it is zero
 POOLED = 0.05  # share of a start's rows that all components have in common
@@ -90,15 +94,14 @@ class CategoricalFamily(Family):
         given = _given_symbols(options.n_symbols, described.n_features)
         concentration = _concentration(options)
         top = np.full(described.n_features, -1.0)
-        for rows in checked(chunks, _check_numbered):
-            top = np.fmax(top, np.fmax.reduce(rows.X, axis=0))
+        for of_chunk in each(_largest, Checked(chunks, _check_numbered)):
+            top = np.fmax(top, of_chunk)
         n_symbols = tuple(
             max(int(last) + 1, 1) if told is None else told for last, told in zip(top, given, strict=True)
         )
         family = cls(n_components, n_symbols, concentration)
         if (top >= n_symbols).any():
-            for _ in checked(chunks, family.check_rows):
-                pass  # it says which row
+            check_all(chunks, family.check_rows)  # it says which row
         return family
 
     @classmethod
@@ -330,24 +333,62 @@ def check_counts(X: np.ndarray, allowed: str, highest: float = np.inf) -> None:
     refuse(X, ~is_count(X) | (highest < X), allowed)
 
 
-def checked(
-    chunks: Iterable[Rows], check: Callable[[np.ndarray], None], kept: np.ndarray | None = None
-) -> Iterator[Rows]:
-    """The chunks, each after a check of its X, whose complaint names the row among those of all chunks.
+class Checked(OneByOne):
+    """Chunks after a check of their X, whose complaint names the row among those of all chunks; elsewhere if they are.
 
     `kept` says where these stood in what the user passed, None if all are left.
     """
-    start = 0
-    for rows in chunks:
-        try:
-            check(rows.X)
-        except UnknownValueError as error:
-            raise error.at(row=passed(start + error.row, kept)) from None
-        start += len(rows)
-        yield rows
+
+    def __init__(
+        self, chunks: Iterable[Rows], check: Callable[[np.ndarray], None], kept: np.ndarray | None = None
+    ) -> None:
+        self._chunks, self._check, self._kept = chunks, check, kept
+
+    def __iter__(self) -> Iterator[Rows]:
+        return self.each(_itself)
+
+    def each(self, function: Callable[..., T], *aligned: Iterable[Any]) -> Iterator[T]:
+        """See `emkit.executors.Elsewhere`."""
+        start = 0
+        for outcome in each(partial(_outcome, self._check, function), self._chunks, *aligned):
+            if outcome.error is not None:
+                raise outcome.error.at(row=passed(start + outcome.error.row, self._kept))
+            start += outcome.n_rows
+            yield outcome.value
 
 
-def passed(row: int, kept: np.ndarray | None) -> int:
+class _Outcome(NamedTuple):
+    """Of a chunk: its number of rows, and what a function gave, or what is wrong."""
+
+    n_rows: int
+    value: Any = None
+    error: UnknownValueError | None = None
+
+
+def _outcome(check: Callable[[np.ndarray], None], function: Callable[..., Any], rows: Rows, *values: Any) -> _Outcome:
+    try:
+        check(rows.X)
+    except UnknownValueError as error:  # told, not raised: what rows were before is not known here
+        return _Outcome(len(rows), error=error)
+    return _Outcome(len(rows), function(rows, *values))
+
+
+def check_all(chunks: Iterable[Rows], check: Callable[[np.ndarray], None]) -> None:
+    """One pass that gives nothing but a complaint."""
+    deque(each(len, Checked(chunks, check)), maxlen=0)
+
+
+def _itself(rows: Rows) -> Rows:
+    return rows
+
+
+def _largest(rows: Rows) -> np.ndarray:
+    """Of each column, (d,)."""
+    largest: np.ndarray = np.fmax.reduce(rows.X, axis=0)
+    return largest
+
+
+def passed(row: int, kept: Any) -> int:
     """Where a row stood in what the user passed."""
     return row if kept is None else int(kept[row])
 

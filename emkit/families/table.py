@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import numpy as np
-
-from ..chunks import ArraySource, Rows
-from ..description import Description, describe
+from ..chunks import Rows
+from ..description import Description
 from .base import Family, Options
 from .counts import BernoulliFamily, PoissonFamily
 from .discrete import CategoricalFamily, UnknownValueError, passed
@@ -54,20 +52,6 @@ def takes_only(kind: Any, names: Collection[str]) -> bool:
     return len(kinds) > 0 and all(isinstance(name, str) and name in names for name in kinds)
 
 
-def family_of_rows(
-    kind: Any,
-    argument: str,
-    n_components: int,
-    options: Options,
-    X: np.ndarray,
-    weight: np.ndarray | None,
-    kept: np.ndarray | None,
-) -> Family:
-    """The family for training rows (n, d) of weights (n,); see `family_of_chunks`."""
-    source = ArraySource(X, weight)
-    return family_of_chunks(kind, argument, n_components, options, source, describe(source, X.shape[1]), kept)
-
-
 def family_of_chunks(
     kind: Any,
     argument: str,
@@ -75,7 +59,7 @@ def family_of_chunks(
     options: Options,
     chunks: Iterable[Rows],
     described: Description,
-    kept: np.ndarray | None,
+    kept: Any,
 ) -> Family:
     """The family for training rows; `kept` says where they stood in what the user passed, None if all are left."""
     try:

@@ -13,7 +13,7 @@ from .._validation import as_source, check_array, check_choice, check_number, ch
 from ..chunks import Rows, Source
 from ..description import Description, describe, describe_source
 from ..engine import Earlier
-from ..executors import Changed, Elsewhere
+from ..executors import Changed
 from ..families.base import Family
 from ..families.conjugate import ConjugateGaussians, is_conjugate, plain
 from ..families.covariance import COVARIANCES, Covariance
@@ -25,6 +25,7 @@ from ..mixture.given import (
     check_start_and_fixed,
     given_responsibilities,
     given_weights,
+    refuse_elsewhere,
     strategy,
 )
 from ..mixture.model import MixtureModel, MixtureParams
@@ -233,8 +234,7 @@ def given_start(
         parts["covariances"] = covariance.from_precisions(precisions, k, d)
     if isinstance(estimator.init_params, str):
         return GivenStart(parts)
-    if isinstance(source, Elsewhere):
-        raise ValueError("init_params must be the name of a method where X is a dask collection of 10,000 rows or more")
+    refuse_elsewhere(source)
     return GivenStart(parts, given_responsibilities(estimator.init_params, description.n_rows, k, kept))
 
 

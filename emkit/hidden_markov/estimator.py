@@ -18,8 +18,11 @@ from .._warnings import callers_level
 from ..checkpoint import checkpointed
 from ..chunks import in_one
 from ..families.table import COUNTED, takes_only
+from ..lazy import joined_lazily, total_lazily, weighted_sums
+from ..partitions import is_collection, refuse_collection
 from . import decoding, errors
 from .fitting import by_chunk, chunk_rows, fit, fitted_model
+from .partitioned import by_partition
 from .reading import as_sequences, check_ignored, check_values, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores
@@ -66,7 +69,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     init_params : "auto" or array-like, default="auto"
         The start itself: labels from 0 to K-1, shape (n_samples,), or responsibilities, shape (n_samples, K), of the
         rows in the order of X. Transitions are those from each row to the next; what the arguments below give is kept.
-        Not for functions of blocks.
+        Not for functions of blocks and dask collections.
     startprob_init : array-like of shape (n_components,) or None, default=None
         Start probabilities at the start of EM; zeros stay.
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
@@ -158,7 +161,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     A pass costs O(n K^2) time and the densities of n K rows. Work memory is that of 10,000 rows; within a sequence of
     20,000 rows or more that of its blocks, O(sqrt(n) K), or what all its blocks need if that is less than 64 MB.
     Densities are taken relative to the largest of their row; where doubles do not suffice all the same, a sequence is
-    computed in logarithms.
+    computed in logarithms. Of a dask collection, what has a value for each row is a lazy dask array.
 
     References
     ----------
@@ -178,6 +181,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     >>> sorted(model.rates_[:, 0].round(1).tolist())
     [13.1, 19.7, 29.7]
     """
+
+    _fits_collections = True
 
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sequence_id": True, "sample_weight": True})
@@ -266,16 +271,19 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
             sequence. A function returns, at each call, an iterable of blocks (see :mod:`emkit.blocks`): each is one
             sequence, a list of sequences, or a table that has the ids as `sequence` says; no sequence goes on in a
             later block. A memory map of more than 10,000 rows, in which the rows of a sequence lie together, is read in
-            pieces.
+            pieces. A dask array or frame is fitted where it is if a dask client is active; each of its sequences lies
+            whole within a partition.
         y : None
             Ignored; known states go in `labels`.
         sequence_id : array-like of shape (n_samples,) or None, default=None
-            The sequence of each row: any hashable values; ids may interleave.
+            The sequence of each row: any hashable values; ids may interleave. Beside a dask collection, one with the
+            same partitions, or an array.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             A sequence of weight w counts as w sequences; constant within each. If X is a function: one value for each
-            sequence, (n_sequences,), in the order in which they first appear.
+            sequence, (n_sequences,), in the order in which they first appear. Beside a dask collection, as
+            `sequence_id`.
         labels : array-like of shape (n_samples,) or None, default=None
-            Known states, 0 to K - 1; -1 or NaN where not known. Not with functions.
+            Known states, 0 to K - 1; -1 or NaN where not known. Not with functions and dask collections.
         lengths : array-like of int or None, default=None
             Numbers of rows of the sequences, in place of `sequence_id`.
 
@@ -287,6 +295,8 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         ------
         ValueError
             If an argument is out of range; the estimator is left as it was.
+        emkit.distributed.ClusterError
+            If a dask cluster has no worker left, or if its client is closed.
 
         Warns
         -----
@@ -366,6 +376,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     def _table(self, X, sequence_id, lengths, sample_weight=None):
         """The rows, for a fitted model; a warning if several sequences were fitted and nothing tells them apart now."""
         check_is_fitted(self, "transmat_")
+        refuse_collection(X)
         table = read(self, X, sequence_id=sequence_id, lengths=lengths, sample_weight=sample_weight, reset=False)
         if not is_many(table):
             self._warn_if_untold(X, sequence_id, lengths)
@@ -407,12 +418,19 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         return to_row_order(out, table)
 
     def _by_row_of_all(self, function, X, sequence_id, lengths, *shape, dtype=np.float64):
-        """The same for the rows of all tables."""
+        """The same for the rows of all tables; of a dask collection a lazy array."""
+        if is_collection(X):
+            check_is_fitted(self, "transmat_")
+            work = partial(_rows_of_block, function, shape, dtype)
+            parts, row_counts = by_partition(self, work, X, sequence_id, lengths)
+            return joined_lazily(parts, row_counts, np.empty((0, *shape), dtype))
         tables = self._tables(X, sequence_id, lengths)
         return in_one([self._by_row(function, table, *shape, dtype=dtype) for table in tables])
 
     def _sums(self, function, X, sample_weight, sequence_id, lengths):
         """Weighted sum of a function of rows over all tables, and the weight."""
+        if is_collection(X):
+            return weighted_sums(self._by_row_of_all(function, X, sequence_id, lengths), sample_weight)
         total = weight = 0.0
         for table, own in self._weighted(X, sample_weight, sequence_id, lengths):
             values = self._by_row(function, table)
@@ -561,10 +579,16 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         Returns
         -------
         log_probability : float
-            log p(X, states), natural log, summed over the sequences.
+            log p(X, states), natural log, summed over the sequences; lazy for a dask collection, as the states.
         states : ndarray of shape (n_samples,), int
             Of equally probable paths, the one with the lowest states from the end on.
         """
+        if is_collection(X):
+            check_is_fitted(self, "transmat_")
+            parts, row_counts = by_partition(self, _decoded, X, sequence_id, lengths)
+            return total_lazily([part[0] for part in parts]), joined_lazily(
+                [part[1] for part in parts], row_counts, np.empty(0, np.intp)
+            )
         total, states = 0.0, []
         for table in self._tables(X, sequence_id, lengths):
             path = np.empty(len(table.X), np.intp)
@@ -620,6 +644,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         states : ndarray of shape (n_paths, n_samples), int
         """
         check_integer("n_paths", n_paths, 1)
+        refuse_collection(X)
         rng = self._random_generator()
         return self._by_row_of_all(
             lambda *chunk: decoding.drawn_paths(*chunk, n_paths, rng), X, sequence_id, lengths, n_paths, dtype=np.intp
@@ -812,3 +837,15 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         tags.input_tags.positive_only = takes_only(self.emission, COUNTED)
         tags.input_tags.categorical = takes_only(self.emission, ("categorical", "bernoulli"))
         return tags
+
+
+def _rows_of_block(function, shape, dtype, fitted, X, *, sequence_id, lengths):
+    """What `_by_row_of_all` gives of a partition."""
+    if len(X) == 0:
+        return np.empty((0, *shape), dtype)
+    return fitted._by_row_of_all(function, X, sequence_id, lengths, *shape, dtype=dtype)
+
+
+def _decoded(fitted, X, **told):
+    """What `decode` gives of a partition."""
+    return (0.0, np.empty(0, np.intp)) if len(X) == 0 else fitted.decode(X, **told)

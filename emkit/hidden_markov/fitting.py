@@ -21,20 +21,23 @@ from .._validation import (
     check_start,
 )
 from ..engine import UnusableStartError
+from ..executors import each
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
-from ..families.table import family_class, family_of_rows
+from ..families.table import family_class, family_of_chunks
 from ..kernels import _markov as kernels
 from ..online import OnlineState
+from ..partitions import is_collection
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
+from .partitioned import collected
 from .problem import HiddenMarkovProblem
 from .reading import Table, as_sequences, read, to_grouped
 from .sequences import Sequences, split
 from .smoothing import ImpossibleRowError, filtered
 from .starts import Starts
 from .streams import SequenceSource, source_of
-from .training import Training, training_of_blocks, training_of_table
+from .training import Training, training_of_blocks, training_of_partitions, training_of_table
 
 if TYPE_CHECKING:
     from .estimator import EMHiddenMarkov
@@ -57,8 +60,8 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     options, rng = options_of(estimator), estimator._random_generator()
     data = _read(estimator, X, rng.spawn(1)[0], metadata)
     check_rows(data.n_rows, data.unobserved, estimator.n_components, least=1)
-    family = family_of_rows(
-        estimator.emission, "emission", estimator.n_components, options, data.X, data.weight, data.places
+    family = family_of_chunks(
+        estimator.emission, "emission", estimator.n_components, options, data.rows, data.described, data.places
     )
     model = make_model(estimator, family)
     given = given_start(estimator, model)
@@ -97,6 +100,10 @@ def _read(estimator: EMHiddenMarkov, X: Any, rng: np.random.Generator, metadata:
     rows = chunk_rows(estimator.n_components)
     cuts = make_chain(estimator).allows_all  # else a stretch could not begin anywhere
     starts_from_rows = not isinstance(estimator.init_params, str)
+    if is_collection(X):
+        if starts_from_rows:
+            raise ValueError("init_params must be 'auto' where X is a dask collection")
+        return training_of_partitions(collected(estimator, X, reset=True, **metadata), rows, cuts, rng)
     source = None
     if callable(X) or hasattr(X, "__next__") or not starts_from_rows:
         source = source_of(estimator, X, rows, reset=True, **metadata)
@@ -143,8 +150,11 @@ def name_impossible_row(
     model: HiddenMarkovModel, params: HiddenMarkovParams, tables: Callable[[], Iterable[Table]]
 ) -> None:
     """ImpossibleRowError for the first row that these parameters rule out, as the user counts; if there is one."""
-    for table in tables():
-        deque(by_chunk(filtered, model, params, table), maxlen=0)
+    deque(each(partial(_look_for_impossible, model, params), tables()), maxlen=0)
+
+
+def _look_for_impossible(model: HiddenMarkovModel, params: HiddenMarkovParams, table: Table) -> None:
+    deque(by_chunk(filtered, model, params, table), maxlen=0)
 
 
 def check_params(estimator: EMHiddenMarkov) -> None:

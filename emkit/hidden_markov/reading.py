@@ -20,6 +20,7 @@ from .._validation import _read, check_labels, check_sample_weight, is_missing
 from ..chunks import Rows
 from ..families.base import Family
 from ..families.discrete import UnknownValueError
+from ..partitions import is_collection
 from .sequences import Sequences, known
 
 
@@ -147,7 +148,7 @@ def weight_of_sequences(sample_weight: Any, starts: np.ndarray) -> np.ndarray:
 
 def check_ignored(y: Any, X: Any) -> None:
     """ValueError for a `y` that is not one value for each row: what some pass there are lengths."""
-    if y is None:
+    if y is None or is_collection(X):
         return
     tables = X if holds_sequences(X) else [X]
     shapes = [np.shape(table) if hasattr(table, "shape") else np.asarray(table).shape for table in tables]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,6 +56,17 @@ class Sequences:
         """The same sequences with other weights, (s,)."""
         by_row = np.repeat(np.asarray(weight, dtype=np.float64), self.lengths)
         return Sequences(Rows(self.rows.X, by_row), self.starts, self.labels)
+
+
+def in_pieces(data: Sequences, size: int) -> Sequences:
+    """Sequences of more than `size` rows cut into stretches, each a sequence by itself."""
+    return Sequences(data.rows, starts_of_pieces(data.starts, size), data.labels)
+
+
+def starts_of_pieces(starts: np.ndarray, size: int) -> np.ndarray:
+    """Where the pieces begin of sequences that begin at `starts` (s + 1,); the last is the end again."""
+    pieces = [np.arange(start, end, size) for start, end in pairwise(starts)]
+    return np.concatenate([*pieces, starts[-1:]]).astype(np.intp)
 
 
 def known(labels: np.ndarray) -> np.ndarray | None:

@@ -37,11 +37,14 @@ class ImpossibleRowError(UnusableStartError):
     """A sequence that the model cannot have made; `row` is the first row of the chunk that shows it."""
 
     def __init__(self, row: int) -> None:
-        super().__init__(
-            f"row {row} has probability zero under the model, given the rows before it in its sequence: no state that "
-            "can be reached there, and that a label allows, may have such a value"
-        )
+        super().__init__(row)
         self.row = row
+
+    def __str__(self) -> str:
+        return (
+            f"row {self.row} has probability zero under the model, given the rows before it in its sequence: no state "
+            "that can be reached there, and that a label allows, may have such a value"
+        )
 
 
 class Smoothed(NamedTuple):

@@ -14,9 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._blas import one_blas_thread
-from ..executors import executor_for
+from ..executors import each, executor_for
 from ..families.base import Family, Options
 from ..online import online_step
+from ..partitions import is_collection
 from .fitting import (
     Online,
     check_continues,
@@ -29,6 +30,7 @@ from .fitting import (
     publish,
 )
 from .model import HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
+from .partitioned import collected
 from .reading import Table, as_sequences, check_values, read
 from .sequences import Sequences, split
 from .smoothing import ImpossibleRowError
@@ -61,7 +63,7 @@ def fit_online(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metad
         state = online_step(model.per_row(state.weight + stats.weight), state, stats)
     publish(estimator, model, state.params)
     estimator._online = Online(family, state)
-    n_sequences = chunks.n_positive if isinstance(chunks, SequenceSource) else sum(map(len, chunks))
+    n_sequences = chunks.n_positive if isinstance(chunks, SequenceSource) else sum(each(len, chunks))
     estimator.n_sequences_ = owner.n_sequences_ + n_sequences
     estimator.objective_ = state.stats.objective * state.weight + model.log_prior(state.params)
     estimator.n_iter_, estimator.n_e_steps_ = owner.n_iter_ + 1, owner.n_e_steps_ + 1
@@ -83,9 +85,12 @@ def _settings(owner: EMHiddenMarkov, estimator: EMHiddenMarkov) -> dict[str, tup
 
 def _batch(
     estimator: EMHiddenMarkov, family: Family, X: Any, metadata: dict[str, Any]
-) -> tuple[list[Sequences] | SequenceSource, Callable[[], Iterable[Table]]]:
+) -> tuple[Iterable[Sequences], Callable[[], Iterable[Table]]]:
     """The chunks of a batch, of values that the family knows, and what gives its tables."""
     rows = chunk_rows(estimator.n_components)
+    if is_collection(X):
+        batch = collected(estimator, X, reset=False, family=family, **metadata)
+        return batch.chunks(rows), batch.tables
     source = source_of(estimator, X, rows, reset=False, **metadata)
     if source is not None:
         return source.checked_by(family), source.tables

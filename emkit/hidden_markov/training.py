@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..chunks import Rows
+from ..chunks import ArraySource, Rows
 from ..chunks import joined as joined_rows
+from ..description import Description, describe
+from .partitioned import Collected, rows_of
 from .reading import Table, as_sequences, to_row_order
-from .sequences import Sequences, joined, split
+from .sequences import Sequences, in_pieces, joined, split
 from .streams import SequenceSource
 
 SAMPLE_ROWS = 10_000  # from here on, starts are compared on some of the sequences
 PIECE = 1_000  # rows of a stretch that stands for a long sequence
+
+
+class Places(Protocol):
+    """Where rows stand in what the user passed."""
+
+    def __getitem__(self, row: int) -> Any: ...
 
 
 class Training(NamedTuple):
@@ -29,9 +37,9 @@ class Training(NamedTuple):
     ----------
     source, sample : iterable of Sequences
         All chunks, and chunks of some sequences; the same where these are all.
-    X, weight, places : ndarray
-        The rows that the family is to see, (n, d), their weights (None for ones), and where they stand in what the
-        user passed (None if that is where they stand in X).
+    rows, described, places
+        Chunks of the rows that the family is to see, what they look like, and where each stands in what the user passed
+        (None if they stand there as here).
     tables : callable
         Gives the tables that were read, anew at each call.
     n_rows, n_sequences : int
@@ -43,9 +51,9 @@ class Training(NamedTuple):
 
     source: Iterable[Sequences]
     sample: Iterable[Sequences]
-    X: np.ndarray
-    weight: np.ndarray | None
-    places: np.ndarray | None
+    rows: Iterable[Rows]
+    described: Description
+    places: Places | None
     tables: Callable[[], Iterable[Table]]
     n_rows: int
     n_sequences: int
@@ -57,12 +65,13 @@ def training_of_table(table: Table, chunk_rows: int, cuts: bool, rng: np.random.
     """All rows are in memory. `cuts` says whether stretches of a sequence may stand for it."""
     data = as_sequences(table)
     source = split(data, chunk_rows)
-    weight = None if table.weight is None else to_row_order(table.weight, table)
-    unobserved = np.flatnonzero(np.isnan(table.X).all(axis=0)).tolist()
+    rows = ArraySource(table.X, None if table.weight is None else to_row_order(table.weight, table))
+    described = describe(rows, rows.n_features)
     # labels: few may be known, and these matter
     sample = source if data.labels is not None or len(data.rows) <= SAMPLE_ROWS else _some(data, cuts, rng)
+    n_rows, n_sequences, unobserved = len(table.X), len(data), described.unobserved
     return Training(
-        source, sample, table.X, weight, table.kept, lambda: [table], len(table.X), len(data), unobserved, data.labels
+        source, sample, rows, described, table.kept, lambda: [table], n_rows, n_sequences, unobserved, data.labels
     )
 
 
@@ -72,31 +81,61 @@ def training_of_blocks(source: SequenceSource, cuts: bool, rng: np.random.Genera
     n_rows = n_sequences = 0
     for sequences, places in source.weighted():
         n_rows, n_sequences = n_rows + len(sequences.rows), n_sequences + len(sequences)
-        drawn.add(_in_pieces(sequences) if cuts else sequences, places)
+        drawn.add(in_pieces(sequences, PIECE) if cuts else sequences, places)
         extremes.add(sequences.rows, places)
-    what = (source.tables, n_rows, n_sequences, extremes.unobserved)
+    what: tuple[Any, ...] = (source.tables, n_rows, n_sequences, extremes.unobserved)
     if n_rows <= SAMPLE_ROWS:
         chunks = list(source)
-        rows = joined(chunks).rows
-        return Training(chunks, chunks, rows.X, rows.weight, drawn.places, *what)
+        return Training(chunks, chunks, *_of_family(joined(chunks).rows), drawn.places, *what)
     rows = drawn.sequences.rows
     seen = joined_rows([Rows(rows.X, rows.weight * (n_rows / len(rows))), extremes.rows])
     places = np.concatenate([drawn.places, extremes.places])
-    return Training(source, split(drawn.sequences, SAMPLE_ROWS), seen.X, seen.weight, places, *what)
+    return Training(source, split(drawn.sequences, SAMPLE_ROWS), *_of_family(seen), places, *what)
+
+
+def training_of_partitions(collected: Collected, chunk_rows: int, cuts: bool, rng: np.random.Generator) -> Training:
+    """Some passes, in which a sample comes here; or all rows, if these are few."""
+    lengths = collected.lengths
+    source: Iterable[Sequences] = collected.chunks(chunk_rows)
+    if lengths.sum() <= SAMPLE_ROWS:
+        chunks = split(joined(list(source)), chunk_rows)
+        rows, described = _of_family(joined(chunks).rows)
+        return _of_partitions(collected, chunks, chunks, rows, described)
+    size = PIECE if cuts else int(lengths.max())
+    some = collected.taken(size, _some_places(collected.lengths_of_pieces(size), rng))
+    seen = rows_of(source)
+    described = describe(seen, collected.n_features)
+    return _of_partitions(collected, source, split(some, SAMPLE_ROWS), seen, described)
+
+
+def _of_partitions(
+    collected: Collected,
+    source: Iterable[Sequences],
+    sample: Iterable[Sequences],
+    rows: Iterable[Rows],
+    described: Description,
+) -> Training:
+    n_rows, n_sequences, unobserved = int(collected.lengths.sum()), len(collected.lengths), described.unobserved
+    return Training(source, sample, rows, described, collected, collected.tables, n_rows, n_sequences, unobserved)
+
+
+def _of_family(rows: Rows) -> tuple[ArraySource, Description]:
+    """What a family is to see of rows that are here."""
+    source = ArraySource(rows.X, rows.weight)
+    return source, describe(source, source.n_features)
 
 
 def _some(data: Sequences, cuts: bool, rng: np.random.Generator) -> list[Sequences]:
     if cuts:
-        data = _in_pieces(data)
-    order = rng.permutation(len(data))
-    n = int(np.searchsorted(np.cumsum(data.lengths[order]), SAMPLE_ROWS)) + 1
-    return split(data.take(np.sort(order[:n])), SAMPLE_ROWS)
+        data = in_pieces(data, PIECE)
+    return split(data.take(_some_places(data.lengths, rng)), SAMPLE_ROWS)
 
 
-def _in_pieces(data: Sequences) -> Sequences:
-    """Long sequences cut into stretches, each a sequence by itself."""
-    starts = [np.arange(start, end, PIECE) for start, end in zip(data.starts[:-1], data.starts[1:], strict=True)]
-    return Sequences(data.rows, np.concatenate([*starts, data.starts[-1:]]).astype(np.intp), data.labels)
+def _some_places(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Places, sorted, of some sequences of the given lengths (s,) that have `SAMPLE_ROWS` rows, or of all."""
+    order = rng.permutation(len(lengths))
+    n = int(np.searchsorted(np.cumsum(lengths[order]), SAMPLE_ROWS)) + 1
+    return np.sort(order[:n])
 
 
 class _Piece(NamedTuple):

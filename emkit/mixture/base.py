@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import xlogy
@@ -14,11 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._estimator import EMEstimator
 from ..chunks import Rows, Source
+from ..executors import each
 from ..families.base import posterior
-from ..families.discrete import checked
+from ..families.discrete import Checked
 from ..lazy import lazy_for_dask, weighted_mean
 from ..partitions import is_collection
 from .model import MixtureModel, MixtureParams
+
+T = TypeVar("T")
 
 
 class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, EMEstimator):
@@ -32,24 +36,23 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
     def _fitted(self, dtype: np.dtype) -> tuple[MixtureModel, MixtureParams]:
         """The fitted mixture, for rows of a dtype; noise, if there is any, is its last component."""
 
-    def _log_joint(self, X: Any, sample_weight: Any = None) -> Iterator[tuple[Rows, np.ndarray]]:
-        """Chunks, and log weight_k + log p(x; k) of their rows."""
+    def _by_chunk(self, function: Callable[[Rows, np.ndarray], T], X: Any, sample_weight: Any = None) -> Iterator[T]:
+        """What a function makes of each chunk and of log weight_k + log p(x; k) of its rows, (n, k)."""
         check_is_fitted(self)
         source, kept = self._read(X, sample_weight)
         model, params = self._fitted(source.dtype)
-        for rows in checked(source, model.family.check_rows, kept):
-            yield rows, model.log_joint(params, rows)
+        known = Checked(source, model.family.check_rows, kept)
+        return each(partial(_of_chunk, function, model, params), known)
 
     def _by_row(self, function: Callable[[np.ndarray], np.ndarray], X: Any) -> np.ndarray:
         """What a function makes of log joint densities (n, k), for all rows."""
-        return np.concatenate([function(log_joint) for _, log_joint in self._log_joint(X)])
+        return np.concatenate(list(self._by_chunk(partial(_of_rows, function), X)))
 
     def _total(self, function: Callable[[np.ndarray], np.ndarray], X: Any, sample_weight: Any) -> tuple[float, float]:
         """Weighted sum over the rows of what a function makes of log joint densities (n, k), and the weight."""
         sums = np.zeros(2)
-        for rows, log_joint in self._log_joint(X, sample_weight):
-            weight = rows.weight.astype(np.float64)
-            sums += weight @ function(log_joint).astype(np.float64), weight.sum()
+        for of_chunk in self._by_chunk(partial(_sums, function), X, sample_weight):
+            sums += of_chunk
         return float(sums[0]), float(sums[1])
 
     def _log_likelihood(self, X, *, sample_weight=None):
@@ -197,6 +200,20 @@ class MixtureEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Densit
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _of_chunk(function: Callable[[Rows, np.ndarray], T], model: MixtureModel, params: MixtureParams, rows: Rows) -> T:
+    return function(rows, model.log_joint(params, rows))
+
+
+def _of_rows(function: Callable[[np.ndarray], np.ndarray], rows: Rows, log_joint: np.ndarray) -> np.ndarray:
+    return function(log_joint)
+
+
+def _sums(function: Callable[[np.ndarray], np.ndarray], rows: Rows, log_joint: np.ndarray) -> tuple[float, float]:
+    """Of weight times value, and of weight."""
+    weight = rows.weight.astype(np.float64)
+    return float(weight @ function(log_joint).astype(np.float64)), float(weight.sum())
 
 
 def _scores(log_joint: np.ndarray) -> np.ndarray:

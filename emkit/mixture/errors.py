@@ -18,7 +18,9 @@ from .. import _bootstrap, _information
 from .._bootstrap import Bootstrap, permuted, published_shared, resampled
 from .._validation import check_sample_weight
 from ..chunks import Rows
+from ..executors import each
 from ..families.base import only_known, posterior
+from ..partitions import is_collection
 from .fitting import fitted_model, published, read
 from .model import MixtureModel, MixtureParams
 
@@ -48,6 +50,8 @@ def by_bootstrap(
     estimator: EMMixture, X: Any, sample_weight: Any, labels: Any, n_bootstrap: int, n_jobs: int | None
 ) -> dict[str, Any]:
     """By the names of the fitted attributes, from refits to rows drawn with replacement."""
+    if is_collection(X):
+        raise ValueError("method must be 'information' where X is a dask collection, but got 'bootstrap'")
     n_rows = sum(len(rows) for rows in read(estimator, X, reset=False)[0])
     weight = check_sample_weight(sample_weight, n_rows, np.dtype(np.float64))
     weight = np.ones(n_rows) if weight is None else weight
@@ -75,11 +79,14 @@ def by_differences(
         return moved
 
     def value(vector: np.ndarray) -> float:
-        there = at(vector)
-        joints = ((rows, only_known(model.log_joint(there, rows), rows.labels)) for rows in chunks)
-        return sum(float(rows.weight @ posterior(joint)[0]) for rows, joint in joints)
+        return sum(each(partial(_log_likelihood, model, at(vector)), chunks))
 
     return _information.standard_errors(value, lambda vector: named(at(vector)), model.to_vector(params))
+
+
+def _log_likelihood(model: MixtureModel, params: MixtureParams, rows: Rows) -> float:
+    """Weighted total of a chunk."""
+    return float(rows.weight @ posterior(only_known(model.log_joint(params, rows), rows.labels))[0])
 
 
 def matched(named: dict[str, Any], order: np.ndarray, shared: frozenset[str]) -> dict[str, Any]:

@@ -141,6 +141,8 @@ class EMMixture(MixtureEstimator):
     (1, 2)
     """
 
+    _fits_collections = True
+
     __metadata_request__fit = MappingProxyType({"sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
@@ -197,7 +199,8 @@ class EMMixture(MixtureEstimator):
         X : array-like of shape (n_samples, n_features), or blocks of rows
             The rows; NaN is a missing value. Categories are to be numbered first, as by
             :class:`sklearn.preprocessing.OrdinalEncoder`. A frame, a memory map, or blocks of rows: see
-            :mod:`emkit.blocks`. Of blocks, one is in memory at a time, and a sample of at most 10,000 rows.
+            :mod:`emkit.blocks`. Of blocks, one is in memory at a time, and a sample of at most 10,000 rows. Or a dask
+            array or frame, which is fitted where it is if a dask client is active.
         y : None
             Ignored; known components go in `labels`.
         sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -213,6 +216,8 @@ class EMMixture(MixtureEstimator):
         ------
         ValueError
             If an argument is out of range, or a value is none of the family's. The estimator is left as it was.
+        emkit.distributed.ClusterError
+            If a dask cluster has no worker left, or if its client is closed.
 
         Warns
         -----
@@ -269,7 +274,8 @@ class EMMixture(MixtureEstimator):
         method : {"information", "bootstrap"}, default="information"
             "information" inverts the observed information of the log-likelihood, by numerical derivatives: about 2 p^2
             passes over the rows for p parameters ([1]_, section 2.15). "bootstrap" takes the standard deviation over
-            refits to rows drawn with replacement, each from where this fit ended (section 2.16).
+            refits to rows drawn with replacement, each from where this fit ended (section 2.16); not of dask
+            collections.
         n_bootstrap : int, default=100
             Number of refits.
         n_jobs : int or None, default=None

@@ -15,7 +15,7 @@ from ..description import Description, describe, describe_source
 from ..engine import Earlier
 from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
-from ..families.discrete import checked
+from ..families.discrete import Checked
 from ..families.table import family_class, family_of_chunks, takes_only
 from ..fences import fences_of, within
 from ..online import OnlineState
@@ -25,11 +25,12 @@ from .given import (
     check_start_and_fixed,
     given_responsibilities,
     given_weights,
+    refuse_elsewhere,
     strategy,
 )
 from .model import MixtureModel, MixtureParams, MixtureStats
 from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
-from .problem import MixtureProblem
+from .problem import MixtureProblem, here_if_few
 from .stepwise import carry_over, first_state, take_step
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any = Non
     source, kept = read(estimator, X, sample_weight, labels, reset=True)
     described = describe_source(source, estimator.n_jobs)
     check_rows(described.n_rows, described.unobserved, estimator.n_components)
+    source = here_if_few(source, described.n_rows)
     model = make_model(estimator, source, described, kept)
-    given = given_start(estimator, model, described.n_rows, kept)
+    given = given_start(estimator, model, source, described.n_rows, kept)
     rng = estimator._random_generator()
     methods, n_starts = strategy(estimator, given, model.family)
     problem = MixtureProblem(model, source, given, described, methods, rng)
@@ -76,7 +78,7 @@ def fit_online(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: An
     _check_continues(owner, "partial_fit")
     carry_over(estimator, owner)
     source, kept = read(estimator, X, sample_weight, reset=False)
-    known = checked(source, online.model.family.check_rows, kept)
+    known = Checked(source, online.model.family.check_rows, kept)
     model = replace(online.model, fixed=frozenset(estimator.fixed))
     state = take_step(estimator, owner, model, online.state, known)
     estimator._online = Online(state, model)
@@ -143,7 +145,9 @@ def make_model(estimator: EMMixture, source: Source, described: Description, kep
     return MixtureModel(family, fixed=frozenset(estimator.fixed))
 
 
-def given_start(estimator: EMMixture, model: MixtureModel, n_rows: int, kept: np.ndarray | None) -> GivenStart:
+def given_start(
+    estimator: EMMixture, model: MixtureModel, source: Source, n_rows: int, kept: np.ndarray | None
+) -> GivenStart:
     """What the user gave of a start, checked; `kept` are the indices of the rows that have weight."""
     k = estimator.n_components
     parts = {}
@@ -155,6 +159,7 @@ def given_start(estimator: EMMixture, model: MixtureModel, n_rows: int, kept: np
         )
     if isinstance(estimator.init_params, str):
         return GivenStart(parts)
+    refuse_elsewhere(source)
     return GivenStart(parts, given_responsibilities(estimator.init_params, n_rows, k, kept))
 
 

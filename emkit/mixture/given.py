@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_array, check_n_init, check_responsibilities, check_start
+from ..executors import Elsewhere
 from ..families.base import Family
 from .starts import METHODS
 
@@ -65,6 +66,12 @@ def given_responsibilities(value: Any, n_rows: int, k: int, kept: np.ndarray | N
         array = np.asarray(value)
         value = array[kept[kept < len(array)]]
     return check_responsibilities(value, n_rows, k, METHODS)
+
+
+def refuse_elsewhere(source: Any) -> None:
+    """ValueError for `init_params` with a value for each row, where these are not here."""
+    if isinstance(source, Elsewhere):
+        raise ValueError("init_params must be the name of a method where X is a dask collection of 10,000 rows or more")
 
 
 def strategy(estimator: Any, given: GivenStart, family: Family) -> tuple[tuple[str, ...], int | None]:

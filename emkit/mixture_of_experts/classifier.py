@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from . import prediction, responses
 from .estimator import MixtureOfExperts
 from .experts import table
-from .reading import Extras, blocks_of_fitted, refuse_beside_blocks
+from .partitioned import lazy_by_row
+from .reading import Extras, blocks_of_fitted
 
 
 class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
@@ -183,6 +184,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         self.verbose = verbose
         self.checkpoint = checkpoint
 
+    @lazy_by_row
     def predict_proba(self, X, *, block_id=None):
         """Probability of each class.
 
@@ -190,6 +192,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         block_id : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
@@ -201,6 +204,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         proba = self._by_row(prediction.mean, self._readings(X, None, Extras(None, block_id)))
         return proba / proba.sum(axis=1, keepdims=True)  # rounding may leave a 1 that is larger than 1
 
+    @lazy_by_row
     def predict(self, X, *, block_id=None):
         """Most probable class of each row.
 
@@ -208,6 +212,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         block_id : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
@@ -237,11 +242,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
 
         check_is_fitted(self)
         if blocks_of_fitted(X) is not None:
-            refuse_beside_blocks(y, Extras(None, block_id))
-            sums = np.zeros(2)
-            for own, predicted, weight in self._predicted(X, sample_weight):
-                sums += accuracy_score(own, predicted, sample_weight=weight, normalize=False), weight.sum()
-            return float(sums[0] / sums[1])
+            found = self._by_block(_hits, X, y, Extras(sample_weight, block_id))
+            return sum(hits for hits, _ in found) / sum(weight for _, weight in found)
         responses.require(self, y)
         predicted = self.predict(X, block_id=block_id)
         return accuracy_score(y, predicted, sample_weight=sample_weight)
@@ -252,8 +254,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     def _make_experts(self, setting: table.Setting, seeds: np.ndarray) -> Any:
         return table.classifiers(self, setting, seeds)
 
-    def _learn_responses(self, ys: Iterable[Any]) -> None:
-        self.classes_ = responses.classes_of(ys)
+    def _learn_responses(self, labels: Iterable[np.ndarray]) -> None:
+        self.classes_ = responses.classes_of(labels)
 
     def _read_responses(self, y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
         return responses.read_codes(y, n, self.classes_)
@@ -277,3 +279,12 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     def _is_flat(self, y: Any) -> bool:
         """Coefficients have an axis of classes, whatever y is."""
         return False
+
+
+def _hits(mixture, y, predicted, weight):
+    """Weight of the rows whose class was predicted."""
+    from sklearn.metrics import accuracy_score
+
+    if not weight.any():  # which scikit-learn refuses
+        return 0.0
+    return float(accuracy_score(y, predicted, sample_weight=weight, normalize=False))

@@ -14,9 +14,12 @@ from .._estimator import EMEstimator
 from .._validation import check_choice, check_integer, check_sample_weight
 from ..blocks import with_weights
 from ..checkpoint import checkpointed
+from ..lazy import weighted_sums
+from ..partitions import is_collection, refuse_collection
 from . import errors, prediction, responses
 from .cases import Cases, split
 from .fitting import fit_batch
+from .partitioned import by_partition, lazy_by_row
 from .reading import (
     Extras,
     Reading,
@@ -34,6 +37,8 @@ from .reading import (
 class MixtureOfExperts(EMEstimator):
     """What regressor and classifier share."""
 
+    _fits_collections = True
+
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
         """Fit gate and experts.
@@ -41,14 +46,16 @@ class MixtureOfExperts(EMEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
-            Inputs. An array, a frame, or blocks: pairs (X, y), see :mod:`emkit.blocks`; then y is None.
+            Inputs. An array, a frame, or blocks: pairs (X, y), see :mod:`emkit.blocks`; then y is None. Or a dask array
+            or frame, which is fitted where it is if a dask client is active: y, weights, offset and exposure are then
+            arrays, or dask collections with the partitions of X; experts have names, and features are columns.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Responses; classes of a classifier.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             A row of weight w counts as w rows; with `block_id` the same in all of a block, which counts as w blocks.
         block_id : array-like of shape (n_samples,) or None, default=None
             Rows with the same value share one expert, as repeated measures of one person do. The gate sees the mean of
-            their inputs.
+            their inputs. Not with dask collections.
         offset : array-like of shape (n_samples,) or None, default=None
             Added to the linear predictor of each expert.
         exposure : array-like of shape (n_samples,) or None, default=None
@@ -64,6 +71,8 @@ class MixtureOfExperts(EMEstimator):
         ValueError
             If an argument is out of range, or there are fewer rows (or blocks) than experts. The estimator is left as
             it was.
+        emkit.distributed.ClusterError
+            If a dask cluster has no worker left, or if its client is closed.
 
         Warns
         -----
@@ -90,6 +99,7 @@ class MixtureOfExperts(EMEstimator):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None, default=None
             Responses; NaN is a missing one.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -100,8 +110,9 @@ class MixtureOfExperts(EMEstimator):
         proba : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        extras = Extras(None, block_id, offset, exposure)
-        return self._by_row(prediction.responsibilities, self._readings(X, y, extras))
+        return self._values(
+            X, y, function=prediction.responsibilities, block_id=block_id, offset=offset, exposure=exposure
+        )
 
     def score_samples(self, X, y=None, *, block_id=None, offset=None, exposure=None):
         """Log-likelihood of each row.
@@ -110,6 +121,7 @@ class MixtureOfExperts(EMEstimator):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None, default=None
             Responses; NaN (all of them with None) is a missing one.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -122,7 +134,7 @@ class MixtureOfExperts(EMEstimator):
             log p(x, y), and log p(x) where y is missing. With `block_id` given the rows before in the block, so that
             the sum is that of the blocks.
         """
-        return self._by_row(prediction.scores, self._readings(X, y, Extras(None, block_id, offset, exposure)))
+        return self._values(X, y, function=prediction.scores, block_id=block_id, offset=offset, exposure=exposure)
 
     def sample(self, X, n_draws=1, *, block_id=None, offset=None, exposure=None):
         """Draw responses from the fitted mixture, given inputs.
@@ -286,6 +298,7 @@ class MixtureOfExperts(EMEstimator):
     def _readings(self, X: Any, y: Any, extras: Extras, *, needs_y: bool = False) -> Iterator[Reading]:
         """Cases of X, or of each of its blocks, all of which have responses if `needs_y`."""
         check_is_fitted(self)
+        refuse_collection(X)
         blocks = blocks_of_fitted(X)
         if blocks is None:
             yield self._read(X, y, extras)
@@ -307,11 +320,20 @@ class MixtureOfExperts(EMEstimator):
 
     def _total(self, function: Any, X: Any, y: Any, extras: Extras) -> tuple[float, float]:
         """Weighted sum of a value for each row of X, and the weight of the rows."""
+        if is_collection(X):
+            responses.require(self, y)
+            others = {"block_id": extras.block_id, "offset": extras.offset, "exposure": extras.exposure}
+            return weighted_sums(self._values(X, y, function=function, **others), extras.sample_weight)
         sums = np.zeros(2)
         for reading in self._readings(X, y, extras, needs_y=True):
             weight = reading.in_order(reading.cases.by_row(reading.cases.weight))
             sums += weight @ self._of_reading(function, reading), weight.sum()
         return float(sums[0]), float(sums[1])
+
+    @lazy_by_row
+    def _values(self, X, y=None, *, function, block_id=None, offset=None, exposure=None):
+        """A value, or a row of them, for each row of X."""
+        return self._by_row(function, self._readings(X, y, Extras(None, block_id, offset, exposure)))
 
     def _log_likelihood(self, X, *, sample_weight=None, y=None, **extras):
         """Weighted total, natural log, and the weight of the rows; for criteria."""
@@ -321,14 +343,21 @@ class MixtureOfExperts(EMEstimator):
         """Entropy of the responsibilities, natural log, weighted total."""
         return self._total(prediction.entropy, X, y, Extras(sample_weight, **extras))[0]
 
-    def _predicted(self, X: Any, sample_weight: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-        """Of each block (X, y): y, what is predicted, and the weights of the rows."""
+    def _by_block(self, function: Any, X: Any, y: Any, extras: Extras) -> list[tuple[Any, float]]:
+        """Of each block ``function(self, y, predicted, weight)``, and the weight; worked out where partitions are."""
+        if is_collection(X):
+            responses.require(self, y)
+            return by_partition(self, function, X, y, extras)
+        refuse_beside_blocks(y, extras)
         blocks = blocks_of_fitted(X)
         assert blocks is not None
-        weight = check_sample_weight(sample_weight, None, np.dtype(np.float64))
-        for (table, y), own in with_weights(maybe_pairs_of(blocks), weight, rows_of_pair):
-            responses.require(self, y)
-            yield y, self.predict(table), np.ones(len(table)) if own is None else own
+        weight = check_sample_weight(extras.sample_weight, None, np.dtype(np.float64))
+        found = []
+        for (table, own_y), own in with_weights(maybe_pairs_of(blocks), weight, rows_of_pair):
+            responses.require(self, own_y)
+            own = np.ones(len(table)) if own is None else own
+            found.append((function(self, own_y, self.predict(table), own), float(own.sum())))
+        return found
 
     def _check_criterion(self, name: str) -> None:
         if not isinstance(self.expert, str):
@@ -342,7 +371,7 @@ class MixtureOfExperts(EMEstimator):
     def _check_training_data(self, X: Any, extras: dict[str, Any]) -> None:
         """ValueError if something is missing that `fit` had."""
         check_is_fitted(self)
-        if blocks_of_fitted(X) is None:
+        if is_collection(X) or blocks_of_fitted(X) is None:
             responses.require(self, extras["y"])
         forgotten = [name for name in self._state.extras if extras[name] is None]
         if forgotten:
@@ -358,8 +387,8 @@ class MixtureOfExperts(EMEstimator):
     def _n_classes(self) -> int:
         return 0
 
-    def _learn_responses(self, ys: Iterable[Any]) -> None:
-        """What must be known of all responses before they are read."""
+    def _learn_responses(self, labels: Iterable[np.ndarray]) -> None:
+        """What must be known of all responses before they are read; `labels` are the different ones of each block."""
 
 
 class Expert:

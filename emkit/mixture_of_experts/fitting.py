@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,12 +24,15 @@ from .._validation import (
 )
 from .._warnings import DegenerateSolutionWarning, callers_level
 from ..blocks import blocks_of
+from ..executors import Elsewhere, each
+from ..partitions import is_collection
 from ..seeding import draw_units
 from . import responses
 from .cases import Cases, CasesInMemory, Scaling, Scalings, joined
 from .experts.table import Setting
 from .gates import GATES, Gate, GaussianGate, HierarchicalGate
 from .model import ExpertsParams, MixtureOfExpertsModel
+from .partitioned import Collected, PartitionedCases
 from .prediction import Fitted
 from .problem import ExpertsProblem
 from .reading import (
@@ -70,15 +75,19 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
     rng = estimator._random_generator()
     blocks = blocks_of(X, pairs=True)
     rest = (y, Extras(**extras))
-    data = in_memory(estimator, X, *rest) if blocks is None else streamed(estimator, blocks, *rest)
+    if is_collection(X):
+        data = partitioned(estimator, X, *rest)
+    else:
+        data = in_memory(estimator, X, *rest) if blocks is None else streamed(estimator, blocks, *rest)
     described = describe_cases(data.source)
     _check_size(described, estimator.n_components)
     before: State | None = getattr(owner, "_state", None) if owner.warm_start else None
     frame = Frame(described.scalings, scaling_of(described.y)) if before is None else before.frame
     source = data.source.scaled(frame.inputs)
+    if isinstance(source, Elsewhere) and described.gate.n_rows < ALL_UNITS:
+        source = CasesInMemory(joined(source))  # there is no reason to send work to few rows
     model = make_model(estimator, described, frame, rng)
-    for cases in source:
-        model.experts.check(cases)
+    deque(each(model.experts.check, source), maxlen=0)
     problem = ExpertsProblem(model, source, _few(source, model, described, rng))
     n_starts = check_n_init(estimator.n_init)
     signature = _signature(estimator, model, len(described.y.mean))
@@ -135,7 +144,7 @@ class Data:
 
     Attributes
     ----------
-    source : CasesInMemory or Streamed
+    source : CasesInMemory, Streamed or PartitionedCases
     views : Views
     is_flat : bool
         Whether y had one dimension.
@@ -145,7 +154,7 @@ class Data:
         Rows of X, in memory.
     """
 
-    source: CasesInMemory | Streamed
+    source: CasesInMemory | Streamed | PartitionedCases
     views: Views
     is_flat: bool
     rows: np.ndarray | None = None
@@ -156,7 +165,7 @@ def in_memory(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Da
     responses.require(estimator, y)
     X = read_X(estimator, X, reset=True, anything=estimator._chooses_inputs())
     n = _num_samples(X)
-    estimator._learn_responses([y])
+    estimator._learn_responses(map(responses.labels_of, [y]))
     numbers = estimator._read_responses(y, n)
     views = read_views(estimator, *_with_weight(X, y, extras.sample_weight), GATES[estimator.gate].uses_inputs)
     reading = arrange(views.tables(X), numbers, None, extras, drop=True)
@@ -185,7 +194,7 @@ def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -
     anything = estimator._chooses_inputs()
     head = read_X(estimator, first_X, reset=True, anything=anything)
     responses.require(estimator, first_y)
-    estimator._learn_responses(y for _, y in pairs_of(blocks))
+    estimator._learn_responses(responses.labels_of(y) for _, y in pairs_of(blocks))
     views = read_views(estimator, head, first_y, GATES[estimator.gate].uses_inputs)
     n_columns = estimator._read_responses(first_y, _num_samples(head)).shape[1]
 
@@ -198,6 +207,15 @@ def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -
 
     weight = check_sample_weight(extras.sample_weight, None, np.dtype(np.float64))
     return Data(Streamed(blocks, read, weight), views, estimator._is_flat(first_y))
+
+
+def partitioned(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Data:
+    """Of a dask collection, with what is beside it."""
+    collected = Collected(estimator, X, y, extras)
+    estimator._learn_responses(collected.labels())
+    views = read_views(estimator, collected.head, None, GATES[estimator.gate].uses_inputs)
+    shape_of_y = y if not is_collection(y) else np.empty((1,) * y.ndim)
+    return Data(PartitionedCases(collected, views), views, estimator._is_flat(shape_of_y))
 
 
 def _check_size(described: Descriptions, k: int) -> None:
@@ -230,7 +248,7 @@ def _gate(estimator: MixtureOfExperts, n_inputs: int, scaling: Scaling) -> Gate:
 
 
 def _few(
-    source: CasesInMemory | Streamed, model: MixtureOfExpertsModel, described: Descriptions, rng: np.random.Generator
+    source: Iterable[Cases], model: MixtureOfExpertsModel, described: Descriptions, rng: np.random.Generator
 ) -> Cases | None:
     """A sample of the blocks, of weight 1 each; None where they are few."""
     if described.gate.n_rows < ALL_UNITS:
@@ -248,8 +266,8 @@ def _only_start(
 ) -> ExpertsParams | None:
     """The start where there is only one."""
     if not isinstance(estimator.init_params, str):
-        if isinstance(data.source, Streamed):
-            raise ValueError("init_params must be 'auto' where X is a function")
+        if not isinstance(data.source, CasesInMemory):
+            raise ValueError("init_params must be 'auto' where X is a function or a dask collection")
         cases = joined(problem.source)
         resp = check_responsibilities(estimator.init_params, data.n_samples, estimator.n_components)
         resp = resp if data.rows is None else resp[data.rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from .._validation import FLOATS, check_sample_weight, is_missing, readable, ref
 from ..blocks import Blocks, blocks_of, is_table, iterate, with_weights
 from ..chunks import Rows
 from ..description import Description, describe
+from ..executors import each
 from ..families.gaussian import check_range
 from .cases import Cases, Scaling, Scalings, rows_of_blocks, split
 from .inputs import Inputs, read_inputs
@@ -205,18 +207,7 @@ def scaling_of(description: Description) -> Scaling:
 
 
 def describe_cases(chunks: Iterable[Cases]) -> Descriptions:
-    found: list[Description | None] = [None, None, None]
-    low, high = np.array(np.inf), np.array(-np.inf)
-    for cases in chunks:
-        low, high = np.minimum(low, cases.y.min(axis=0)), np.maximum(high, cases.y.max(axis=0))
-        by_row = cases.by_row(cases.weight)
-        pieces = Rows(cases.inputs, by_row), Rows(cases.gate_inputs, cases.weight), Rows(cases.y, by_row)
-        found = [describe([rows], rows.X.shape[1], before) for rows, before in zip(pieces, found, strict=True)]
-    inputs, gate, y = found
-    assert inputs is not None
-    assert gate is not None
-    assert y is not None
-    described = Descriptions(inputs, gate, y, low, high)
+    described = reduce(_and, each(_describe_chunk, chunks))
     check_range(described.inputs, np.dtype(np.float64))
     check_range(described.gate, np.dtype(np.float64))
     if not np.isfinite(described.y.scale).all():
@@ -224,6 +215,25 @@ def describe_cases(chunks: Iterable[Cases]) -> Descriptions:
     if (described.y.scale < LEAST_SCALE).any():
         raise ValueError("y is too small: its variance is zero in floating point; multiply it by a constant")
     return described
+
+
+def _describe_chunk(cases: Cases) -> Descriptions:
+    by_row = cases.by_row(cases.weight)
+    pieces = Rows(cases.inputs, by_row), Rows(cases.gate_inputs, cases.weight), Rows(cases.y, by_row)
+    inputs, gate, y = (describe([rows], rows.X.shape[1]) for rows in pieces)
+    return Descriptions(inputs, gate, y, cases.y.min(axis=0), cases.y.max(axis=0))
+
+
+def _and(one: Descriptions, other: Descriptions) -> Descriptions:
+    """Of the cases of both."""
+    with np.errstate(over="ignore", invalid="ignore"):  # a scale that is not finite is refused later
+        return Descriptions(
+            one.inputs + other.inputs,
+            one.gate + other.gate,
+            one.y + other.y,
+            np.minimum(one.low, other.low),
+            np.maximum(one.high, other.high),
+        )
 
 
 class Streamed:

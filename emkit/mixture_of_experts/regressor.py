@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +20,8 @@ from .estimator import MixtureOfExperts
 from .experts import table
 from .experts.glm import LAWS
 from .fitting import EXTRAS
-from .reading import Extras, blocks_of_fitted, refuse_beside_blocks
+from .partitioned import lazy_by_row
+from .reading import Extras, blocks_of_fitted
 
 
 class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
@@ -208,6 +211,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         self.verbose = verbose
         self.checkpoint = checkpoint
 
+    @lazy_by_row
     def predict(self, X, *, block_id=None, offset=None, exposure=None):
         """Mean response of the mixture.
 
@@ -215,6 +219,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
             See `fit`.
 
@@ -235,6 +240,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         quantile : float or array-like of shape (n_quantiles,), default=0.5
             Between 0 and 1.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -251,7 +257,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
             shares = np.empty((0, 0))
         if shares.ndim != 1 or not shares.size or not ((shares > 0) & (shares < 1)).all():
             raise ValueError(f"quantile must be one or several numbers between 0 and 1, but got {quantile!r}")
-        found = self._quantiles(X, shares, Extras(None, block_id, offset, exposure))
+        found = self._quantiles(X, shares, block_id=block_id, offset=offset, exposure=exposure)
         return found[:, 0] if np.ndim(quantile) == 0 else found
 
     def predict_interval(self, X, level=0.95, *, block_id=None, offset=None, exposure=None):
@@ -263,6 +269,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         ----------
         X : array-like of shape (n_samples, n_features), or blocks of rows
             Inputs; or blocks, X alone or pairs (X, y).
+            For a dask array or frame the result is a lazy dask array.
         level : float, default=0.95
             The probability, between 0 and 1.
         block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
@@ -275,13 +282,13 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         if not isinstance(level, float | np.floating) or not 0 < level < 1:
             raise ValueError(f"level must be a number between 0 and 1, but got {level!r}")
         shares = np.array([(1 - level) / 2, (1 + level) / 2])
-        found = self._quantiles(X, shares, Extras(None, block_id, offset, exposure))
+        found = self._quantiles(X, shares, block_id=block_id, offset=offset, exposure=exposure)
         return found[:, 0], found[:, 1]
 
-    def _quantiles(self, X: Any, shares: np.ndarray, extras: Extras) -> np.ndarray:
-        found = self._by_row(
-            lambda fitted, cases: prediction.quantiles(fitted, cases, shares), self._readings(X, None, extras)
-        )
+    @lazy_by_row
+    def _quantiles(self, X, shares, *, block_id=None, offset=None, exposure=None):
+        readings = self._readings(X, None, Extras(None, block_id, offset, exposure))
+        found = self._by_row(lambda fitted, cases: prediction.quantiles(fitted, cases, shares), readings)
         return self._as_responses(found)
 
     def score(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
@@ -305,22 +312,17 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
 
         check_is_fitted(self)
         if blocks_of_fitted(X) is not None:
-            refuse_beside_blocks(y, Extras(None, block_id, offset, exposure))
-            return self._r2_of_blocks(X, sample_weight)
+            return self._r2_of_blocks(X, y, Extras(sample_weight, block_id, offset, exposure))
         responses.require(self, y)
         predicted = self.predict(X, block_id=block_id, offset=offset, exposure=exposure)
         with np.errstate(over="ignore"):
             return r2_score(y, predicted, sample_weight=sample_weight)
 
-    def _r2_of_blocks(self, X: Any, sample_weight: Any) -> float:
+    def _r2_of_blocks(self, X: Any, y: Any, extras: Extras) -> float:
         """Mean over responses of 1 - residual / total sum of squares; 0 (or 1, if all is exact) where these are 0."""
-        described, residual = None, 0.0
-        for y, predicted, weight in self._predicted(X, sample_weight):
-            numbers = self._read_responses(y, len(predicted))
-            described = describe([Rows(numbers, weight)], numbers.shape[1], described)
-            with np.errstate(over="ignore"):
-                residual = residual + weight @ (numbers - predicted.reshape(numbers.shape)) ** 2
-        assert described is not None  # without rows there is an error before
+        of_blocks = [found for found, _ in self._by_block(_squares, X, y, extras)]
+        described = reduce(add, (description for description, _ in of_blocks))
+        residual = np.sum([squares for _, squares in of_blocks], axis=0)
         total = described.counts * np.where(described.varies, described.scale, 0.0) ** 2
         share = residual / np.where(total > 0, total, 1.0)
         return float(np.where(total > 0, 1 - share, residual == 0).mean())
@@ -355,3 +357,11 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         tags.target_tags.multi_output = self._takes_several()
         tags.target_tags.positive_only = not self._takes_several()
         return tags
+
+
+def _squares(mixture, y, predicted, weight):
+    """What the responses look like, and the weighted squares of what is left of them, (m,)."""
+    numbers = mixture._read_responses(y, len(predicted))
+    with np.errstate(over="ignore"):
+        squares = weight @ (numbers - predicted.reshape(numbers.shape)) ** 2
+    return describe([Rows(numbers, weight)], numbers.shape[1]), squares

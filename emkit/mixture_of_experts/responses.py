@@ -54,17 +54,22 @@ def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
     return numbers
 
 
-def classes_of(ys: Iterable[Any]) -> np.ndarray:
-    """The classes, sorted; ValueError for fewer than two."""
+def labels_of(y: Any) -> np.ndarray:
+    """The different classes in y, sorted."""
+    labels = column_or_1d(_unmasked_labels(y), warn=True)
+    assert_all_finite(labels, input_name="y")
+    if labels.dtype == object and any(is_missing(label) for label in labels.tolist()):
+        raise ValueError("Input y contains NaN or None; each row must have a class")
+    with np.errstate(invalid="ignore"):  # of large floats, which are no classes
+        check_classification_targets(labels)
+    return np.unique(labels)
+
+
+def classes_of(labels: Iterable[np.ndarray]) -> np.ndarray:
+    """All classes, sorted, of those in some blocks; ValueError for fewer than two."""
     classes: list[np.ndarray] = []  # of all before, as one array
-    for y in ys:
-        labels = column_or_1d(_unmasked_labels(y), warn=True)
-        assert_all_finite(labels, input_name="y")
-        if labels.dtype == object and any(is_missing(label) for label in labels.tolist()):
-            raise ValueError("Input y contains NaN or None; each row must have a class")
-        with np.errstate(invalid="ignore"):  # of large floats, which are no classes
-            check_classification_targets(labels)
-        classes = [np.unique(np.concatenate([*classes, np.unique(labels)]))]
+    for own in labels:
+        classes = [np.unique(np.concatenate([*classes, own]))]
     (found,) = classes
     if len(found) < 2:
         raise ValueError(f"y must have two classes or more, but has 1 class: {found.tolist()}")
