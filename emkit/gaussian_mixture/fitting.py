@@ -37,7 +37,7 @@ from ..mixture.noise import (
     with_noise_of,
 )
 from ..mixture.problem import MixtureProblem, here_if_few
-from ..mixture.stepwise import carry_over, first_state, take_step
+from ..mixture.stepwise import first_state, take_step
 from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
 from ..online import OnlineState
 from .descent import Descent, descend, largest_size, with_size
@@ -129,7 +129,7 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     check_params(estimator)
     check_continues(owner, "partial_fit", owner.n_features_in_)
     estimator.n_components = len(owner.means_)
-    carry_over(estimator, owner)
+    estimator._carry_over(owner)
     dtype = owner.means_.dtype
     source, _ = as_source(estimator, X, sample_weight, reset=False)
     rows = _usual(source, describe(source, source.n_features)) if owner.noise else source

@@ -179,6 +179,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     [13.1, 19.7, 29.7]
     """
 
+    _rows_stand_alone = False
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sequence_id": True, "sample_weight": True})
     __metadata_request__score = MappingProxyType({"sequence_id": True, "sample_weight": True})

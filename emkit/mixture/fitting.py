@@ -30,7 +30,7 @@ from .given import (
 from .model import MixtureModel, MixtureParams, MixtureStats
 from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
 from .problem import MixtureProblem
-from .stepwise import carry_over, first_state, take_step
+from .stepwise import first_state, take_step
 
 if TYPE_CHECKING:
     from .estimator import EMMixture
@@ -74,7 +74,7 @@ def fit_online(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: An
         return
     check_params(estimator)
     _check_continues(owner, "partial_fit")
-    carry_over(estimator, owner)
+    estimator._carry_over(owner)
     source, kept = read(estimator, X, sample_weight, reset=False)
     known = checked(source, online.model.family.check_rows, kept)
     model = replace(online.model, fixed=frozenset(estimator.fixed))
