@@ -26,7 +26,7 @@ from sklearn.utils import get_tags
 from ._validation import check_integer
 from .batches import batches_of
 from .chunks import CHUNK_ROWS
-from .engine import EMModel, Stats
+from .engine import EMModel, EMResult, Stats
 
 __all__ = ["OnlineModel", "OnlineState", "fit_in_passes", "learning_rate", "online_step"]
 
@@ -50,6 +50,12 @@ class OnlineState(NamedTuple, Generic[Params, S]):
     stats: S
     weight: float
     n_steps: int
+
+
+def first_state(result: EMResult[Params, S]) -> OnlineState[Params, S]:
+    """Where the batches go on from a fit."""
+    weight = result.stats.weight
+    return OnlineState(result.params, result.stats * (1 / weight), weight, result.n_iter)
 
 
 OnlineStep = Callable[[Any, Any, Any], Any]  # as `online_step`

@@ -25,7 +25,7 @@ from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
 from ..families.table import family_class, family_of_rows
 from ..kernels import _markov as kernels
-from ..online import OnlineState
+from ..online import OnlineState, first_state
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
 from .problem import HiddenMarkovProblem
@@ -87,8 +87,7 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     publish(estimator, model, best.params)
     estimator.n_sequences_ = data.n_sequences
     estimator._fitted_type = (estimator.emission, options)
-    weight = best.stats.weight
-    estimator._online = Online(model.family, OnlineState(best.params, best.stats * (1 / weight), weight, best.n_iter))
+    estimator._online = Online(model.family, first_state(best))
     estimator._record(search, model)
 
 

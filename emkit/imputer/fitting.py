@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing
 
 from .._validation import check_choice, check_number, check_sample_weight
 from ..executors import Serial
-from ..online import OnlineState
+from ..online import OnlineState, first_state
 from .columns import Column
 from .imputing import unconditional
 from .models import MODELS, Fit, Recipe, Table, Training, choose, log_units
@@ -122,8 +122,7 @@ def _run(estimator: EMImputer, owner: EMImputer, problem: Any, n_starts: int | N
 def _state(columns: tuple[Column, ...], kept: np.ndarray, data: Training, fit: Fit) -> State:
     result = fit.result
     weight = result.stats.weight
-    online = OnlineState(result.params, result.stats * (1 / weight), weight, result.n_iter)
-    return State(columns, kept, fit.table, fit.recipe, fit.model, weight, result.params, data, online)
+    return State(columns, kept, fit.table, fit.recipe, fit.model, weight, result.params, data, first_state(result))
 
 
 def _publish(estimator: EMImputer, fit: Fit, data: Training) -> None:

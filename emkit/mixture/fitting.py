@@ -18,7 +18,7 @@ from ..families.covariance import COVARIANCES
 from ..families.discrete import checked
 from ..families.table import family_class, family_of_chunks, takes_only
 from ..fences import fences_of, within
-from ..online import OnlineState
+from ..online import OnlineState, first_state
 from .given import (
     GivenStart,
     check_objective,
@@ -30,7 +30,7 @@ from .given import (
 from .model import MixtureModel, MixtureParams, MixtureStats
 from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
 from .problem import MixtureProblem
-from .stepwise import first_state, take_step
+from .stepwise import take_step
 
 if TYPE_CHECKING:
     from .estimator import EMMixture
@@ -62,7 +62,7 @@ def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any = Non
     for name, value in published(model, search.best.result.params).items():
         setattr(estimator, name, value)
     estimator._fitted_type = _type_of(estimator)
-    estimator._online = Online(first_state(search.best), model)
+    estimator._online = Online(first_state(search.best.result), model)
     estimator._record(search, model)
 
 

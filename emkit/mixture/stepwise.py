@@ -10,14 +10,7 @@ from typing import Any
 from ..chunks import Rows
 from ..executors import Serial
 from ..online import OnlineState
-from ..restarts import Run
 from .model import MixtureModel
-
-
-def first_state(best: Run[Any, Any]) -> OnlineState[Any, Any]:
-    """Where the batches go on from a fit."""
-    result = best.result
-    return OnlineState(result.params, result.stats * (1 / result.stats.weight), result.stats.weight, result.n_iter)
 
 
 def take_step(
