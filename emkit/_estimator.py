@@ -37,6 +37,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     _fits_collections = False  # those of dask, partition by partition
     _rows_stand_alone = True  # so that a table can be cut anywhere
+    _takes_blocks = True  # in `partial_fit`
     _online_step = staticmethod(online_step)  # what `partial_fit` does with the statistics of a batch
 
     def _check_shared_params(self) -> None:

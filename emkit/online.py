@@ -21,8 +21,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from sklearn.utils import get_tags
-
 from ._validation import check_integer
 from .batches import batches_of
 from .chunks import CHUNK_ROWS
@@ -169,15 +167,7 @@ def fit_in_passes(
     if not hasattr(estimator, "partial_fit"):
         raise ValueError(f"estimator must have partial_fit, which {type(estimator).__name__} has not as it is set")
     fitted = estimator._blank_copy()
-    batches = batches_of(
-        X,
-        y,
-        sample_weight,
-        batch_rows,
-        fitted._random_generator(),
-        rows_stand_alone=fitted._rows_stand_alone,
-        pairs=get_tags(fitted).target_tags.required,
-    )
+    batches = batches_of(fitted, X, y, sample_weight, batch_rows, fitted._random_generator())
     about_responses = fitted._about_all_responses(batches.responses)
     fitted._online_step = steps = Averaging()
     for batch, is_last in _with_end(chain.from_iterable(batches for _ in range(n_passes))):

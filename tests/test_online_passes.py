@@ -189,6 +189,14 @@ class TestBlocks:
         frame = pd.DataFrame(self.X, columns=["a", "b"])
         assert list(self.fit(blocks_of_rows(frame, 100), batch_rows=300).feature_names_in_) == ["a", "b"]
 
+    @pytest.mark.parametrize("kind", [np.array, pd.DataFrame, np.ma.masked_invalid])
+    def test_estimators_that_take_tables_get_them(self, kind):
+        X = with_gaps(self.X)
+        blocks = [kind(block) for block in blocks_of_rows(X, 100)]
+        online = fit_in_passes(EMImputer(model="gaussian"), blocks, batch_rows=500)
+        by_hand = fit_in_passes(EMImputer(model="gaussian"), blocks_of_rows(X, 500), batch_rows=1)
+        assert_allclose(online.location_, by_hand.location_, rtol=1e-10)
+
     def test_an_earlier_fit_is_dropped(self):
         model = EMGaussianMixture(2, random_state=0).fit(self.X + 100)
         again = fit_in_passes(model, [self.X], batch_rows=10)
