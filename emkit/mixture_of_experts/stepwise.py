@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .._blas import one_blas_thread
 from ..blocks import blocks_of
 from ..engine import UnusableStartError
-from ..restarts import executor_for
+from ..executors import executor_for
 from .cases import Cases, CasesInMemory
 from .experts.base import Experts
 from .fitting import (
