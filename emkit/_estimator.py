@@ -6,7 +6,7 @@ import copy
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,9 +24,11 @@ from ._version import __version__
 from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
+from .online import online_step
 from .partitions import is_collection
 from .restarts import Plan, Problem, Search, Settings, Watch, both, no_memory, plan_of, run_one, search
 
+CARRIED = ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type", "_flaw")
 ACCELERATE = ("auto", "squarem", "anderson", False)
 
 
@@ -34,6 +36,9 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
     """Restarts, acceleration, callbacks, history and pickling for every estimator."""
 
     _fits_collections = False  # those of dask, partition by partition
+    _rows_stand_alone = True  # so that a table can be cut anywhere
+    _takes_blocks = True  # in `partial_fit`
+    _online_step = staticmethod(online_step)  # what `partial_fit` does with the statistics of a batch
 
     def _check_shared_params(self) -> None:
         self._check_n_components()
@@ -73,6 +78,16 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         before = set(_fitted_names(self))
         own = {name: value for name, value in vars(self).items() if name not in before}
         self.__dict__ = {**own, **fitted._fit_attributes()}
+
+    def _carry_over(self, owner: Any, *more: str) -> None:
+        """Take the fitted attributes of `owner` that a batch leaves as they are, `more` among them."""
+        for name in (*CARRIED, *more):
+            if hasattr(owner, name):
+                setattr(self, name, getattr(owner, name))
+
+    def _about_all_responses(self, responses: Callable[[], Iterable[Any]]) -> dict[str, Any]:
+        """What `partial_fit` is to know of the responses of all batches, by name."""
+        return {}
 
     def _fit_copy(self, fit: Callable[..., None], X: Any, **metadata: Any) -> Any:
         """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""

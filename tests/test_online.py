@@ -12,7 +12,7 @@ from emkit.engine import run_em
 from emkit.families.covariance import COVARIANCES
 from emkit.families.gaussian import GaussianFamily
 from emkit.mixture import MixtureModel
-from emkit.online import OnlineState, learning_rate, online_step
+from emkit.online import Averaging, OnlineState, learning_rate, online_step
 
 
 class OnlinePoisson(PoissonMixture):
@@ -157,3 +157,81 @@ def test_the_state_is_left_as_it_was():
     online_step(model, state, model.e_step(TRUTH, poisson_rows(1, 20)))
     assert (state.stats.counts == copy.counts).all()
     assert (state.stats.sums == copy.sums).all()
+
+
+def averaged(model, state, batches):
+    """Where steps with an average end, and the states of steps without."""
+    steps, states, last = Averaging(), [state], state
+    for number, rows in enumerate(batches):
+        steps.is_last = number == len(batches) - 1
+        last = steps(model, last, model.e_step(last.params, rows))
+        states.append(online_step(model, states[-1], model.e_step(states[-1].params, rows)))
+    return last, states
+
+
+def shares_of(states):
+    """Of each state in the average, by the weight that had been seen before and after."""
+    powers = np.array([state.weight for state in states]) ** 4.0
+    return np.diff(powers, prepend=0) / powers[-1]
+
+
+def test_the_average_by_hand():
+    model = OnlinePoisson()
+    batches = [poisson_rows(seed, n) for seed, n in enumerate([50, 20, 90, 1, 40])]
+    last, states = averaged(model, first_state(model, TRUTH, batches[0]), batches[1:])
+    counts, sums = (shares_of(states) @ [getattr(state.stats, name) for state in states] for name in ("counts", "sums"))
+    assert_allclose(last.stats.counts, counts, rtol=1e-12)
+    assert_allclose(last.params.weights, counts / counts.sum(), rtol=1e-12)
+    assert_allclose(last.params.means, sums / counts, rtol=1e-12)
+    assert (last.weight, last.n_steps) == (states[-1].weight, states[-1].n_steps)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_average_of_centred_statistics(offset):
+    """As that of the moments about one point for all, of which parameters are found directly."""
+    model = mixture_model()
+    batches = [gaussian_rows(seed, 50 + 10 * seed, offset) for seed in range(8)]
+    state = first_state(model, first_params(model, offset), batches[0])
+    last, states = averaged(model, state, batches)
+    counts, sums, squares = np.zeros(2), np.zeros((2, 2)), np.zeros((2, 2, 2))
+    for share, state in zip(shares_of(states), states, strict=True):
+        n, s, scatter = state.stats.moments
+        means = state.params.components.means - offset
+        scatter = np.tril(scatter) + np.tril(scatter, -1).swapaxes(1, 2)
+        cross = np.einsum("ki,kj->kij", s, means)
+        about_zero = scatter + cross + cross.swapaxes(1, 2) + np.einsum("k,ki,kj->kij", n, means, means)
+        counts, squares = counts + share * n, squares + share * about_zero
+        sums = sums + share * (s + n[:, None] * means)
+    means = sums / counts[:, None]
+    assert_allclose(last.params.weights, counts, rtol=1e-8)
+    assert_allclose(last.params.components.means - offset, means, rtol=1e-7, atol=1e-8)
+    covariances = squares / counts[:, None, None] - np.einsum("ki,kj->kij", means, means)
+    assert_allclose(last.params.components.covariances, covariances, rtol=1e-6, atol=1e-6)
+    again = model.m_step(last.stats, last.params).components  # statistics are those about the parameters
+    assert_allclose(again.means, last.params.components.means, rtol=1e-9, atol=1e-9)
+
+
+def test_the_average_is_less_noisy_than_its_last_step():
+    model = OnlinePoisson()
+    everything = [poisson_rows(1000 + seed, 200) for seed in range(50)]
+    best = run_em(model, TRUTH, everything, tol=1e-12)
+    lost = []
+    for order in range(5):
+        batches = [everything[index] for index in np.random.default_rng(order).permutation(50)]
+        last, states = averaged(model, first_state(model, best.params, batches[0]), batches)
+        ends = (run_em(model, state.params, everything, max_iter=0) for state in (last, states[-1]))
+        lost.append([best.objective - end.objective for end in ends])
+    with_average, without = np.mean(lost, axis=0)
+    assert with_average < 0.5 * without
+
+
+def test_batches_without_weight_leave_the_average_as_it_is():
+    model = OnlinePoisson()
+    batches = [poisson_rows(seed, 30) for seed in range(3)]
+    empty = Rows(np.array([[3.0]]), np.zeros(1))
+    state = first_state(model, TRUTH, batches[0])
+    one, _ = averaged(model, state, batches)
+    other, _ = averaged(model, state, [empty, *batches[:2], empty, batches[2]])
+    assert_allclose(one.params.means, other.params.means, rtol=1e-13)
+    same, _ = averaged(model, state, [*batches, empty])
+    assert_allclose(one.params.means, same.params.means, rtol=1e-13)

@@ -38,9 +38,9 @@ from ..mixture.noise import (
     with_noise_of,
 )
 from ..mixture.problem import MixtureProblem, here_if_few
-from ..mixture.stepwise import carry_over, first_state, take_step
+from ..mixture.stepwise import take_step
 from ..mixture.weights import WEIGHTINGS, MostLikely, Weighting
-from ..online import OnlineState
+from ..online import OnlineState, first_state
 from .descent import Descent, descend, largest_size, with_size
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _publish_found(estimator: EMGaussianMixture, search: Any, model: MixtureMode
         model = with_size(model, estimator.n_components_)
     steps = [step for step in best.history if step.phase not in ("start", "sample") and not step.phase.startswith(SIZE)]
     estimator.lower_bounds_ = np.array([step.objective for step in steps]) / best.stats.weight
-    estimator._online = Online(first_state(search.best), description)
+    estimator._online = Online(first_state(search.best.result), description)
     estimator._record(search, model)
 
 
@@ -130,7 +130,7 @@ def fit_online(estimator: EMGaussianMixture, owner: EMGaussianMixture, X: Any, s
     check_params(estimator)
     check_continues(owner, "partial_fit", owner.n_features_in_)
     estimator.n_components = len(owner.means_)
-    carry_over(estimator, owner)
+    estimator._carry_over(owner)
     dtype = owner.means_.dtype
     source, _ = as_source(estimator, X, sample_weight, reset=False)
     rows = _usual(source, describe(source, source.n_features)) if owner.noise else source

@@ -183,6 +183,7 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     """
 
     _fits_collections = True
+    _rows_stand_alone = False
 
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sequence_id": True, "sample_weight": True})

@@ -26,7 +26,7 @@ from ..families.base import Family, Options
 from ..families.covariance import COVARIANCES
 from ..families.table import family_class, family_of_chunks
 from ..kernels import _markov as kernels
-from ..online import OnlineState
+from ..online import OnlineState, first_state
 from ..partitions import is_collection
 from .chain import STARTS, Chain, expected_durations, shares_of, stationary_distribution, without_nevers
 from .model import PARAMETERS, HiddenMarkovModel, HiddenMarkovParams, HiddenMarkovStats
@@ -90,8 +90,7 @@ def fit(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: An
     publish(estimator, model, best.params)
     estimator.n_sequences_ = data.n_sequences
     estimator._fitted_type = (estimator.emission, options)
-    weight = best.stats.weight
-    estimator._online = Online(model.family, OnlineState(best.params, best.stats * (1 / weight), weight, best.n_iter))
+    estimator._online = Online(model.family, first_state(best))
     estimator._record(search, model)
 
 

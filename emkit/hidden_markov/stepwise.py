@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from .._blas import one_blas_thread
 from ..executors import each, executor_for
 from ..families.base import Family, Options
-from ..online import online_step
 from ..partitions import is_collection
 from .fitting import (
     Online,
@@ -39,8 +38,6 @@ from .streams import SequenceSource, source_of
 if TYPE_CHECKING:
     from .estimator import EMHiddenMarkov
 
-CARRIED = ("converged_", "history_", "_earlier", "_fitted_type", "_flaw", "n_features_in_", "feature_names_in_")
-
 
 def fit_online(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metadata: Any) -> None:
     """Update `owner` by a batch, into `estimator`, a blank copy of it; without an earlier fit, as `fit`.
@@ -53,14 +50,12 @@ def fit_online(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metad
     check_params(estimator)
     family, state = owner._online
     check_continues("partial_fit", _settings(owner, estimator))
-    for name in CARRIED:
-        if hasattr(owner, name):
-            setattr(estimator, name, getattr(owner, name))
+    estimator._carry_over(owner)
     chunks, tables = _batch(estimator, family, X, metadata)
     model = make_model(estimator, family)
     with one_blas_thread():
         stats = _statistics(estimator, model, state.params, chunks, tables)
-        state = online_step(model.per_row(state.weight + stats.weight), state, stats)
+        state = estimator._online_step(model.per_row(state.weight + stats.weight), state, stats)
     publish(estimator, model, state.params)
     estimator._online = Online(family, state)
     n_sequences = chunks.n_positive if isinstance(chunks, SequenceSource) else sum(each(len, chunks))

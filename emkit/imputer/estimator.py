@@ -165,6 +165,7 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     array([3.  , 6.02])
     """
 
+    _takes_blocks = False
     __metadata_request__fit = MappingProxyType({"sample_weight": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})

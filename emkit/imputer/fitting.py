@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing
 
 from .._validation import check_choice, check_number, check_sample_weight
 from ..executors import Serial
-from ..online import OnlineState, online_step
+from ..online import OnlineState, first_state
 from .columns import Column
 from .imputing import unconditional
 from .models import MODELS, Fit, Recipe, Table, Training, choose, log_units
@@ -122,8 +122,7 @@ def _run(estimator: EMImputer, owner: EMImputer, problem: Any, n_starts: int | N
 def _state(columns: tuple[Column, ...], kept: np.ndarray, data: Training, fit: Fit) -> State:
     result = fit.result
     weight = result.stats.weight
-    online = OnlineState(result.params, result.stats * (1 / weight), weight, result.n_iter)
-    return State(columns, kept, fit.table, fit.recipe, fit.model, weight, result.params, data, online)
+    return State(columns, kept, fit.table, fit.recipe, fit.model, weight, result.params, data, first_state(result))
 
 
 def _publish(estimator: EMImputer, fit: Fit, data: Training) -> None:
@@ -159,16 +158,13 @@ def fit_online(estimator: EMImputer, owner: EMImputer, X: Any, sample_weight: An
         estimator._state = estimator._state._replace(training=None)
         return
     check_params(estimator)
-    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "model_", "n_components_",
-                 "ridge_", "indicator_"):  # fmt: skip
-        if hasattr(owner, name):
-            setattr(estimator, name, getattr(owner, name))
+    estimator._carry_over(owner, "model_", "n_components_", "ridge_", "indicator_")
     state: State = owner._state
     raw, weight = weighted_rows(as_table(estimator, X, reset=False), sample_weight)
     codes = read(raw, state.columns, owner.missing_values, owner.unseen)[:, state.kept]
     chunks = state.recipe.chunks(codes, weight)
     stats = Serial().sum(partial(state.model.e_step, state.online.params), chunks)
-    online = online_step(state.recipe.per_row(state.model, state.weight), state.online, stats)
+    online = estimator._online_step(state.recipe.per_row(state.model, state.weight), state.online, stats)
     table = state.recipe.table(online.params)
     estimator._state = state._replace(table=table, params=online.params, training=None, online=online)
     units = float(weight @ log_units(table, codes)) / weight.sum()

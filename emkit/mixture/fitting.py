@@ -18,7 +18,7 @@ from ..families.covariance import COVARIANCES
 from ..families.discrete import Checked
 from ..families.table import family_class, family_of_chunks, takes_only
 from ..fences import fences_of, within
-from ..online import OnlineState
+from ..online import OnlineState, first_state
 from .given import (
     GivenStart,
     check_objective,
@@ -31,7 +31,7 @@ from .given import (
 from .model import MixtureModel, MixtureParams, MixtureStats
 from .noise import WithNoise, fitted_weights, noise_attributes, range_of, with_noise_of, without_noise
 from .problem import MixtureProblem, here_if_few
-from .stepwise import carry_over, first_state, take_step
+from .stepwise import take_step
 
 if TYPE_CHECKING:
     from .estimator import EMMixture
@@ -64,7 +64,7 @@ def fit(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: Any = Non
     for name, value in published(model, search.best.result.params).items():
         setattr(estimator, name, value)
     estimator._fitted_type = _type_of(estimator)
-    estimator._online = Online(first_state(search.best), model)
+    estimator._online = Online(first_state(search.best.result), model)
     estimator._record(search, model)
 
 
@@ -76,7 +76,7 @@ def fit_online(estimator: EMMixture, owner: EMMixture, X: Any, sample_weight: An
         return
     check_params(estimator)
     _check_continues(owner, "partial_fit")
-    carry_over(estimator, owner)
+    estimator._carry_over(owner)
     source, kept = read(estimator, X, sample_weight, reset=False)
     known = Checked(source, online.model.family.check_rows, kept)
     model = replace(online.model, fixed=frozenset(estimator.fixed))

@@ -1,4 +1,4 @@
-"""What `partial_fit` of every mixture does: one step of stepwise EM, and what goes over from the fit before."""
+"""What `partial_fit` of every mixture does: one step of stepwise EM."""
 
 from __future__ import annotations
 
@@ -9,24 +9,8 @@ from typing import Any
 
 from ..chunks import Rows
 from ..executors import Serial
-from ..online import OnlineState, online_step
-from ..restarts import Run
+from ..online import OnlineState
 from .model import MixtureModel
-
-CARRIED = ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type", "_flaw")
-
-
-def first_state(best: Run[Any, Any]) -> OnlineState[Any, Any]:
-    """Where the batches go on from a fit."""
-    result = best.result
-    return OnlineState(result.params, result.stats * (1 / result.stats.weight), result.stats.weight, result.n_iter)
-
-
-def carry_over(estimator: Any, owner: Any) -> None:
-    """Fitted attributes that a batch leaves as they are."""
-    for name in CARRIED:
-        if hasattr(owner, name):
-            setattr(estimator, name, getattr(owner, name))
 
 
 def take_step(
@@ -35,7 +19,7 @@ def take_step(
     """One step; `estimator` gets what is counted."""
     stats = Serial().sum(partial(model.e_step, state.params), chunks)
     prior = model.family.with_prior_of(1 / (state.weight + stats.weight))  # statistics are those of one row
-    state = online_step(replace(model, family=prior), state, stats)
+    state = estimator._online_step(replace(model, family=prior), state, stats)
     estimator.n_iter_, estimator.n_e_steps_ = owner.n_iter_ + 1, owner.n_e_steps_ + 1
     estimator.n_parameters_ = model.n_free(state.params)
     return state

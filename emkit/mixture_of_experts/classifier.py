@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._compat import with_callbacks
 from . import prediction, responses
 from .estimator import MixtureOfExperts
 from .experts import table
 from .partitioned import lazy_by_row
 from .reading import Extras, blocks_of_fitted
+from .stepwise import fit_online, takes_batches
 
 
 class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
@@ -135,6 +138,7 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     """
 
     __metadata_request__fit = MappingProxyType({"sample_weight": True, "block_id": True})
+    __metadata_request__partial_fit = MappingProxyType({"classes": True, "sample_weight": True, "block_id": True})
     __metadata_request__predict = MappingProxyType({"block_id": True})
     __metadata_request__predict_proba = MappingProxyType({"block_id": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True, "block_id": True})
@@ -183,6 +187,46 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         self.warm_start = warm_start
         self.verbose = verbose
         self.checkpoint = checkpoint
+
+    @available_if(takes_batches)
+    @with_callbacks
+    def partial_fit(self, X, y=None, *, classes=None, sample_weight=None, block_id=None):
+        """Update gate and experts by one batch of rows: stepwise EM.
+
+        The first batch is fitted to convergence, so it should hold some hundred rows for each expert; each later batch
+        is one step. The order of the batches should be random. After `fit`, this updates that fit. Units, floors,
+        transformers and the range of noise remain those of the first batch. Not with an estimator as expert.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs of a batch; see `fit`.
+        y : array-like of shape (n_samples,)
+            Classes.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All classes that there can be, for the first call; later it is None or the same. If it is None in the first
+            call, they are those of its y.
+        sample_weight, block_id : array-like of shape (n_samples,) or None, default=None
+            See `fit`.
+
+        Returns
+        -------
+        self : EMMixtureOfExpertsClassifier
+
+        Raises
+        ------
+        ValueError
+            If a value is refused, or if the mixture was fitted with other settings or classes. The estimator is left as
+            it was.
+        """
+        return self._fit_copy(
+            fit_online,
+            X,
+            y=y,
+            classes=classes,
+            sample_weight=sample_weight,
+            block_id=block_id,
+        )
 
     @lazy_by_row
     def predict_proba(self, X, *, block_id=None):
@@ -256,6 +300,9 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
 
     def _learn_responses(self, labels: Iterable[np.ndarray]) -> None:
         self.classes_ = responses.classes_of(labels)
+
+    def _about_all_responses(self, responses_of_all: Callable[[], Iterable[Any]]) -> dict[str, Any]:
+        return {"classes": responses.classes_of(map(responses.labels_of, responses_of_all()))}
 
     def _read_responses(self, y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
         return responses.read_codes(y, n, self.classes_)

@@ -25,13 +25,14 @@ from .._validation import (
 from .._warnings import DegenerateSolutionWarning, callers_level
 from ..blocks import blocks_of
 from ..executors import Elsewhere, each
+from ..online import first_state
 from ..partitions import is_collection
 from ..seeding import draw_units
 from . import responses
 from .cases import Cases, CasesInMemory, Scaling, Scalings, joined
 from .experts.table import Setting
 from .gates import GATES, Gate, GaussianGate, HierarchicalGate
-from .model import ExpertsParams, MixtureOfExpertsModel
+from .model import ExpertsParams, ExpertsStats, MixtureOfExpertsModel
 from .partitioned import Collected, PartitionedCases
 from .prediction import Fitted
 from .problem import ExpertsProblem
@@ -69,12 +70,20 @@ def check_params(estimator: MixtureOfExperts) -> None:
     check_integer("n_groups", estimator.n_groups, 2)
 
 
-def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y: Any = None, **extras: Any) -> None:
-    """Fit `estimator`, a blank copy of `owner`."""
+def fit_batch(
+    estimator: MixtureOfExperts,
+    owner: MixtureOfExperts,
+    X: Any,
+    *,
+    y: Any = None,
+    classes: Any = None,
+    **extras: Any,
+) -> None:
+    """Fit `estimator`, a blank copy of `owner`; `classes` are all that there can be, those of y if None."""
     check_params(estimator)
     rng = estimator._random_generator()
     blocks = blocks_of(X, pairs=True)
-    rest = (y, Extras(**extras))
+    rest = (y, classes, Extras(**extras))
     if is_collection(X):
         data = partitioned(estimator, X, *rest)
     else:
@@ -90,7 +99,7 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
     deque(each(model.experts.check, source), maxlen=0)
     problem = ExpertsProblem(model, source, _few(source, model, described, rng))
     n_starts = check_n_init(estimator.n_init)
-    signature = _signature(estimator, model, len(described.y.mean))
+    signature = signature_of(estimator, model, len(described.y.mean))
     if before is None:
         start, earlier = _only_start(estimator, problem, data, n_starts, rng), None
     else:
@@ -106,11 +115,12 @@ def fit_batch(estimator: MixtureOfExperts, owner: MixtureOfExperts, X: Any, *, y
         estimator._chooses_inputs(),
         len(described.y.mean),
         signature,
-        tuple(name for name in EXTRAS if extras.get(name) is not None),
+        penalties_of(estimator),
+        extras_given(extras),
     )
-    shares = {"weights_": best.stats.counts / best.stats.counts.sum()}  # unless they are parameters of the gate
-    for name, value in {**shares, **publish(best.params)}.items():
-        setattr(estimator, name, value)
+    set_published(estimator, best.params, best.stats)
+    if isinstance(estimator.expert, str):
+        estimator._online = first_state(best)
     estimator._record(search, model)
     notes = model.notes(best.params, best.stats.counts)
     if notes:
@@ -135,6 +145,7 @@ class State:
     takes_anything: bool  # whether columns of X need not be numbers
     n_columns: int  # of y, as it is read
     signature: str
+    penalties: str
     extras: tuple[str, ...]  # what was given for each row besides X, y and weights
 
 
@@ -161,11 +172,11 @@ class Data:
     n_samples: int = 0
 
 
-def in_memory(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Data:
+def in_memory(estimator: MixtureOfExperts, X: Any, y: Any, classes: Any, extras: Extras) -> Data:
     responses.require(estimator, y)
     X = read_X(estimator, X, reset=True, anything=estimator._chooses_inputs())
     n = _num_samples(X)
-    estimator._learn_responses(map(responses.labels_of, [y]))
+    estimator._learn_responses(map(responses.labels_of, [y if classes is None else classes]))
     numbers = estimator._read_responses(y, n)
     views = read_views(estimator, *_with_weight(X, y, extras.sample_weight), GATES[estimator.gate].uses_inputs)
     reading = arrange(views.tables(X), numbers, None, extras, drop=True)
@@ -181,38 +192,64 @@ def _with_weight(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     return _safe_indexing(X, kept), _safe_indexing(y, kept)
 
 
-def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, extras: Extras) -> Data:
+def streamed(estimator: MixtureOfExperts, blocks: Any, y: Any, classes: Any, extras: Extras) -> Data:
     """Of a function that yields pairs (X, y)."""
+    check_streamed(estimator, y, extras)
+    first_X, first_y = next(((X, y) for X, y in pairs_of(blocks) if _num_samples(X)), (None, None))
+    if first_X is None:
+        raise ValueError("X is a function that yields no block of rows (n_samples=0)")
+    head = read_X(estimator, first_X, reset=True, anything=estimator._chooses_inputs())
+    responses.require(estimator, first_y)
+    of_blocks = (y for _, y in pairs_of(blocks)) if classes is None else [classes]
+    estimator._learn_responses(map(responses.labels_of, of_blocks))
+    views = read_views(estimator, head, first_y, GATES[estimator.gate].uses_inputs)
+    n_columns = estimator._read_responses(first_y, _num_samples(head)).shape[1]
+    return Data(
+        stream_of(estimator, blocks, views, n_columns, extras, "the first block"), views, estimator._is_flat(first_y)
+    )
+
+
+def check_streamed(estimator: MixtureOfExperts, y: Any, extras: Extras) -> None:
+    """ValueError for what does not go with blocks."""
     if y is not None or any(extra is not None for extra in extras[1:]) or not isinstance(estimator.expert, str):
         raise ValueError(
             "X is a function that yields pairs (X, y), so y, block_id, offset and exposure must be None, and expert "
             f"one of the names; got y={y!r}, {extras._replace(sample_weight=None)} and expert={estimator.expert!r}"
         )
-    first_X, first_y = next(((X, y) for X, y in pairs_of(blocks) if _num_samples(X)), (None, None))
-    if first_X is None:
-        raise ValueError("X is a function that yields no block of rows (n_samples=0)")
-    anything = estimator._chooses_inputs()
-    head = read_X(estimator, first_X, reset=True, anything=anything)
-    responses.require(estimator, first_y)
-    estimator._learn_responses(responses.labels_of(y) for _, y in pairs_of(blocks))
-    views = read_views(estimator, head, first_y, GATES[estimator.gate].uses_inputs)
-    n_columns = estimator._read_responses(first_y, _num_samples(head)).shape[1]
+
+
+def stream_of(
+    estimator: MixtureOfExperts, blocks: Any, views: Views, n_columns: int, extras: Extras, where: str
+) -> Streamed:
+    """The cases of blocks, whose y have as many columns as there were somewhere."""
 
     def read(X: Any, y: Any, weight: np.ndarray | None, scalings: Scalings | None) -> Cases:
-        rows = read_X(estimator, X, reset=False, anything=anything)
-        responses.require(estimator, y)
-        numbers = estimator._read_responses(y, _num_samples(rows))
-        check_width(numbers, n_columns, "the first block")
-        return arrange(views.tables(rows), numbers, scalings, Extras(weight), drop=True).cases
+        return read_cases(estimator, (X, y), views, n_columns, Extras(weight), where, scalings)
 
-    weight = check_sample_weight(extras.sample_weight, None, np.dtype(np.float64))
-    return Data(Streamed(blocks, read, weight), views, estimator._is_flat(first_y))
+    return Streamed(blocks, read, check_sample_weight(extras.sample_weight, None, np.dtype(np.float64)))
 
 
-def partitioned(estimator: MixtureOfExperts, X: Any, y: Any, extras: Extras) -> Data:
+def read_cases(
+    estimator: MixtureOfExperts,
+    pair: tuple[Any, Any],
+    views: Views,
+    n_columns: int,
+    extras: Extras,
+    where: str,
+    scalings: Scalings | None,
+) -> Cases:
+    """Of a pair (X, y), known by how many features and columns of y there were somewhere."""
+    rows = read_X(estimator, pair[0], reset=False, anything=estimator._chooses_inputs())
+    responses.require(estimator, pair[1])
+    numbers = estimator._read_responses(pair[1], _num_samples(rows))
+    check_width(numbers, n_columns, where)
+    return arrange(views.tables(rows), numbers, scalings, extras, drop=True).cases
+
+
+def partitioned(estimator: MixtureOfExperts, X: Any, y: Any, classes: Any, extras: Extras) -> Data:
     """Of a dask collection, with what is beside it."""
     collected = Collected(estimator, X, y, extras)
-    estimator._learn_responses(collected.labels())
+    estimator._learn_responses(collected.labels() if classes is None else [responses.labels_of(classes)])
     views = read_views(estimator, collected.head, None, GATES[estimator.gate].uses_inputs)
     shape_of_y = y if not is_collection(y) else np.empty((1,) * y.ndim)
     return Data(PartitionedCases(collected, views), views, estimator._is_flat(shape_of_y))
@@ -279,7 +316,7 @@ def _only_start(
     return None
 
 
-def _signature(estimator: MixtureOfExperts, model: MixtureOfExpertsModel, n_columns: int) -> str:
+def signature_of(estimator: MixtureOfExperts, model: MixtureOfExpertsModel, n_columns: int) -> str:
     """What must be the same if a fit is to be continued."""
     experts = model.experts
     return (
@@ -289,6 +326,24 @@ def _signature(estimator: MixtureOfExperts, model: MixtureOfExpertsModel, n_colu
         f"gate_features={estimator.gate_features!r}, {model.gate.n_inputs} inputs of the gate, "
         f"{experts.n_free()} parameters of experts for y of {n_columns} column(s), {estimator._about_responses()}"
     )
+
+
+def penalties_of(estimator: MixtureOfExperts) -> str:
+    """What batches cannot change either."""
+    return f"alpha={estimator.alpha!r}, gate_alpha={estimator.gate_alpha!r} and reg_covar={estimator.reg_covar!r}"
+
+
+def extras_given(extras: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(name for name in EXTRAS if extras.get(name) is not None)
+
+
+def set_published(estimator: MixtureOfExperts, params: ExpertsParams, stats: ExpertsStats) -> None:
+    """Fitted attributes that hold parameters, of an estimator that has its state."""
+    state: State = estimator._state
+    shares = {"weights_": stats.counts / stats.counts.sum()}  # unless they are parameters of the gate
+    values = published(state.fitted.model, state.frame, state.is_flat, params)
+    for name, value in {**shares, **values}.items():
+        setattr(estimator, name, value)
 
 
 def _continued(before: State, signature: str) -> ExpertsParams:

@@ -13,8 +13,8 @@ References
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -80,9 +80,21 @@ class Gate(ABC):
     @abstractmethod
     def from_vector(self, vector: np.ndarray, params: Any) -> Any: ...
 
+    def stride(self, params: Any, target: Any) -> float:
+        """How far a step of several goes: about the largest change of a linear predictor; 0 if there are none."""
+        return 0.0
+
     def between(self, params: Any, target: Any) -> Any:
         """Half of the way, for gates whose M-step is one step of several."""
         return target
+
+    def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:
+        """Statistics taken under `params`, as if under `new_params`; the same unless they hang on parameters."""
+        return moments
+
+    def with_prior_of(self, factor: float) -> Self:
+        """The gate with a penalty that weighs so many times as much, as statistics of one row need."""
+        return replace(self, alpha=factor * self.alpha)
 
     def log_prior(self, params: Any) -> float:
         return 0.0
@@ -147,6 +159,9 @@ class SoftmaxGate(Gate):
     def m_step(self, moments, params):
         return softmax.step(params, softmax.Slopes(*moments), self.alpha)
 
+    def recentre(self, moments, params, new_params):
+        return Sums(softmax.recentred(softmax.Slopes(*moments), params, new_params))
+
     def start(self, cases, resp):
         return softmax.start(cases.G, resp, self.alpha)
 
@@ -162,6 +177,9 @@ class SoftmaxGate(Gate):
 
     def from_vector(self, vector, params):
         return softmax.centred(vector.reshape(params.shape))
+
+    def stride(self, params, target):
+        return softmax.stride(params, target)
 
     def between(self, params, target):
         return 0.5 * (params + target)
@@ -220,6 +238,10 @@ class HierarchicalGate(Gate):
         )
         return HierarchicalParams(top, tuple(bottom))
 
+    def recentre(self, moments, params, new_params):
+        each = zip(moments, (params.top, *params.bottom), (new_params.top, *new_params.bottom), strict=True)
+        return Sums(Sums(softmax.recentred(softmax.Slopes(*sums), old, new)) for sums, old, new in each)
+
     def start(self, cases, resp):
         by_group = [np.ascontiguousarray(piece) for piece in self._by_group(resp)]
         top = softmax.start(cases.G, _totals(by_group), self.alpha)
@@ -249,6 +271,10 @@ class HierarchicalGate(Gate):
         pieces = np.split(vector, np.cumsum([coef.size for coef in old])[:-1])
         top, *bottom = (softmax.centred(piece.reshape(coef.shape)) for piece, coef in zip(pieces, old, strict=True))
         return HierarchicalParams(top, tuple(bottom))
+
+    def stride(self, params, target):
+        pairs = zip((params.top, *params.bottom), (target.top, *target.bottom), strict=True)
+        return max(softmax.stride(old, new) for old, new in pairs)
 
     def between(self, params, target):
         return self.from_vector(0.5 * (self.to_vector(params) + self.to_vector(target)), params)
@@ -305,6 +331,9 @@ class GaussianGate(Gate):
 
     def m_step(self, moments, params):
         return GaussianGateParams(moments[0] / moments[0].sum(), self.family.m_step(moments, params.gaussians))
+
+    def recentre(self, moments, params, new_params):
+        return Sums(self.family.recentre(moments, params.gaussians, new_params.gaussians))
 
     def start(self, cases, resp):
         gaussians = self.family.start(Rows(cases.G, cases.weight), resp)

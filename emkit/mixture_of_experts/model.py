@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,14 @@ class MixtureOfExpertsModel:
     def m_step(self, stats: ExpertsStats, params: ExpertsParams) -> ExpertsParams:
         return ExpertsParams(
             self.gate.m_step(stats.gate, params.gate), self.experts.m_step(stats.experts, params.experts)
+        )
+
+    def recentre(self, stats: ExpertsStats, params: ExpertsParams, new_params: ExpertsParams) -> ExpertsStats:
+        """The same statistics, as if taken under `new_params`; those of steps to second order."""
+        return replace(
+            stats,
+            gate=self.gate.recentre(stats.gate, params.gate, new_params.gate),
+            experts=self.experts.recentre(stats.experts, params.experts, new_params.experts),
         )
 
     def between(self, params: ExpertsParams, target: ExpertsParams) -> ExpertsParams:

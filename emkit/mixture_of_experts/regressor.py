@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._compat import with_callbacks
 from .._validation import check_choice
 from ..chunks import Rows
 from ..description import describe
@@ -22,6 +24,7 @@ from .experts.glm import LAWS
 from .fitting import EXTRAS
 from .partitioned import lazy_by_row
 from .reading import Extras, blocks_of_fitted
+from .stepwise import fit_online, takes_batches
 
 
 class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
@@ -161,6 +164,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     """
 
     __metadata_request__fit = MappingProxyType(dict.fromkeys(("sample_weight", *EXTRAS), True))
+    __metadata_request__partial_fit = __metadata_request__fit
     __metadata_request__predict = MappingProxyType(dict.fromkeys(EXTRAS, True))
     __metadata_request__score = MappingProxyType(dict.fromkeys(("sample_weight", *EXTRAS), True))
 
@@ -210,6 +214,44 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         self.warm_start = warm_start
         self.verbose = verbose
         self.checkpoint = checkpoint
+
+    @available_if(takes_batches)
+    @with_callbacks
+    def partial_fit(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
+        """Update gate and experts by one batch of rows: stepwise EM.
+
+        The first batch is fitted to convergence, so it should hold some hundred rows for each expert; each later batch
+        is one step. The order of the batches should be random. After `fit`, this updates that fit. Units, floors,
+        transformers and the range of noise remain those of the first batch. Not with an estimator as expert.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or blocks of rows
+            Inputs of a batch; see `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Responses.
+        sample_weight, block_id, offset, exposure : array-like of shape (n_samples,) or None, default=None
+            See `fit`.
+
+        Returns
+        -------
+        self : EMMixtureOfExpertsRegressor
+
+        Raises
+        ------
+        ValueError
+            If a value is refused, or if the mixture was fitted with other settings. The estimator is left as it
+            was.
+        """
+        return self._fit_copy(
+            fit_online,
+            X,
+            y=y,
+            sample_weight=sample_weight,
+            block_id=block_id,
+            offset=offset,
+            exposure=exposure,
+        )
 
     @lazy_by_row
     def predict(self, X, *, block_id=None, offset=None, exposure=None):

@@ -79,6 +79,27 @@ def step(coef: np.ndarray, sums: Slopes, alpha: float) -> np.ndarray:
     return centred(coef + np.hstack(moves))
 
 
+def recentred(sums: Slopes, coef: np.ndarray, new_coef: np.ndarray) -> Slopes:
+    """At other coefficients, as if the log-likelihood were quadratic: the gradient changes, the curvature does not."""
+    C = coef.shape[1]
+    move = new_coef - coef
+    if C > FEW:
+        change = np.einsum("cij,jc->ic", sums.curvature, move)
+    else:
+        first, second = pairs_of(C)
+        change = np.zeros_like(move)
+        for c, d, pair in zip(first, second, sums.curvature, strict=True):
+            between = pair @ (move[:, c] - move[:, d])
+            change[:, c] += between
+            change[:, d] -= between
+    return sums._replace(gradient=sums.gradient - change)
+
+
+def stride(coef: np.ndarray, new_coef: np.ndarray) -> float:
+    """Largest change of a class's linear predictor, root mean square over scaled inputs that are not correlated."""
+    return float(np.linalg.norm(new_coef - coef, axis=-2).max(initial=0.0))
+
+
 def centred(coef: np.ndarray) -> np.ndarray:
     """The coefficients of the same shares that add up to zero over the classes."""
     moved: np.ndarray = coef - coef.mean(axis=-1, keepdims=True)

@@ -201,9 +201,7 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
         estimator.max_iter, estimator.tol = asked
         return
     check_continues(owner, "partial_fit", owner.n_features_in_)
-    for name in ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier"):
-        if hasattr(owner, name):
-            setattr(estimator, name, getattr(owner, name))
+    estimator._carry_over(owner)
     corpus = read_corpus(estimator, X, sample_weight, reset=False, dtype=owner.components_.dtype)
     model, state = owner._online
     n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
@@ -212,7 +210,8 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
             check_tokens(float(batch.term_counts.sum()), batch.dtype)
             weight = float(batch.weight.sum(dtype=np.float64))
             model = replace(model, n_documents=state.weight + weight)
-            state = stepwise(model, with_new_terms(model, state, batch.term_counts, weight), batch, executor)
+            state = with_new_terms(model, state, batch.term_counts, weight)
+            state = stepwise(model, state, batch, executor, estimator._online_step)
             n_iter, tokens = n_iter + 1, tokens + float(batch.term_counts.sum())
     _publish(estimator, model, state, tokens)
     estimator.objective_ = float(state.stats.objective * state.weight) + model.log_prior(state.params)

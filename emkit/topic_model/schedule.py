@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..executors import Executor
-from ..online import OnlineState, online_step
+from ..online import OnlineState, OnlineStep, online_step
 from .documents import Documents, Kept, joined, split
 from .model import TopicModel, TopicModelParams, TopicModelStats
 
@@ -80,10 +80,12 @@ def with_new_terms(model: TopicModel, state: State, term_counts: np.ndarray, wei
     return state._replace(params=model.m_step(stats, state.params), stats=stats)
 
 
-def stepwise(model: TopicModel, state: State, batch: Documents, executor: Executor) -> State:
+def stepwise(
+    model: TopicModel, state: State, batch: Documents, executor: Executor, step: OnlineStep = online_step
+) -> State:
     """One E-step of a batch and one M-step."""
     pieces = split(batch.table, batch.weight, -(-len(batch) // N_CHUNKS))
-    return online_step(model, state, executor.sum(partial(model.e_step, state.params), pieces))
+    return step(model, state, executor.sum(partial(model.e_step, state.params), pieces))
 
 
 def _in_batches(source: Iterable[Documents], size: int, rng: np.random.Generator) -> Iterator[Documents]:

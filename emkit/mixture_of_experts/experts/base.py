@@ -96,6 +96,22 @@ class Experts(ABC):
         """Fitted estimators of scikit-learn, if the experts are such."""
         return ()
 
+    def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:
+        """Statistics taken under `params`, as if under `new_params`.
+
+        Exactly where the log density is quadratic in what the statistics are about; else to second order, with the
+        curvature that the statistics have.
+        """
+        raise NotImplementedError
+
+    def with_prior_of(self, factor: float) -> Experts:
+        """The experts with a penalty that weighs so many times as much, as statistics of one row need."""
+        raise NotImplementedError
+
+    def stride(self, params: Any, target: Any) -> float:
+        """How far a step of several goes: about the largest change of a linear predictor; 0 if there are none."""
+        return 0.0
+
     def between(self, params: Any, target: Any) -> Any:
         """Half of the way, for experts whose M-step is one step of several."""
         return target

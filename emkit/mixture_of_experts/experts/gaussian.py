@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -134,6 +134,16 @@ class GaussianExperts(Experts):
             # of residuals and slopes together, about the new coefficients
             about[k] = scatter[k] + old.T @ (ridge[:, None] * old) - slope.T @ step
         return self.params(coef, self._covariances(about, counts, params.covariances))
+
+    def recentre(self, moments, params, new_params):
+        counts, curvature, gradient, scatter = moments
+        move = new_params.coef - params.coef
+        moved = gradient - curvature @ move
+        scatter = scatter - gradient.swapaxes(1, 2) @ move - move.swapaxes(1, 2) @ moved
+        return Sums(GaussianExpertMoments(counts, curvature, moved, scatter))
+
+    def with_prior_of(self, factor):
+        return replace(self, alpha=factor * self.alpha)
 
     def _covariances(self, scatter: np.ndarray, counts: np.ndarray, before: np.ndarray) -> np.ndarray:
         typed = self.covariance.zero_scatter(self.n_components, self.n_outputs)

@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -263,6 +263,21 @@ class GlmExperts(Experts):
         if not np.isfinite(coef).all():
             raise UnusableStartError("coefficients of an expert have become infinite")
         return GlmParams(coef, shape)
+
+    def recentre(self, moments, params, new_params):
+        """Of laws with a shape the deviance goes along, whose gradient is minus that of the moments."""
+        counts, gradient, curvature, deviance = moments
+        move = new_params.coef - params.coef
+        moved = gradient - np.einsum("kij,kj->ki", curvature, move)
+        if self.law.has_shape:
+            deviance = deviance - 0.5 * ((gradient + moved) * move).sum(axis=1)
+        return Sums((counts, moved, curvature, deviance))
+
+    def with_prior_of(self, factor):
+        return replace(self, alpha=factor * self.alpha)
+
+    def stride(self, params, target):
+        return softmax.stride(params.coef.T, target.coef.T)
 
     def between(self, params, target):
         """The shape has been found at the old coefficients, so it stays."""

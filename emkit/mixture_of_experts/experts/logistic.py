@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,6 +54,16 @@ class LogisticExperts(Experts):
         if not np.isfinite(coef).all():
             raise UnusableStartError("coefficients of an expert have become infinite")
         return coef
+
+    def recentre(self, moments, params, new_params):
+        each = zip(moments, params, new_params, strict=True)
+        return Sums(Sums(softmax.recentred(softmax.Slopes(*sums), old, new)) for sums, old, new in each)
+
+    def with_prior_of(self, factor):
+        return replace(self, alpha=factor * self.alpha)
+
+    def stride(self, params, target):
+        return softmax.stride(params, target)
 
     def between(self, params, target):
         return 0.5 * (params + target)

@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,6 +91,16 @@ class NoisyExperts(Experts):
         noise, total, clean = moments
         share = float(np.clip(noise / total, LEAST_SHARE, MOST_SHARE))
         return NoisyParams(share, self.experts.m_step(clean, params.experts))
+
+    def recentre(self, moments, params, new_params):
+        noise, total, clean = moments
+        return Sums((noise, total, self.experts.recentre(clean, params.experts, new_params.experts)))
+
+    def with_prior_of(self, factor):
+        return replace(self, experts=self.experts.with_prior_of(factor))
+
+    def stride(self, params, target):
+        return self.experts.stride(params.experts, target.experts)
 
     def between(self, params, target):
         return target._replace(experts=self.experts.between(params.experts, target.experts))

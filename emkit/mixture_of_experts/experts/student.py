@@ -77,6 +77,13 @@ class StudentExperts(Experts):
         ]
         return StudentExpertParams(self.gaussian.m_step(weighted, params.gaussian), np.array(nu))
 
+    def recentre(self, moments, params, new_params):
+        *weighted, tails = moments
+        return Sums((*self.gaussian.recentre(weighted, params.gaussian, new_params.gaussian), tails))
+
+    def with_prior_of(self, factor):
+        return StudentExperts(self.gaussian.with_prior_of(factor))
+
     def start(self, cases, resp):
         gaussian = self.gaussian.start(cases, resp)
         narrower = gaussian.covariances * (1 - 2 / FIRST_DEGREES)  # so that variances are those of the rows
