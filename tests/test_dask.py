@@ -208,7 +208,7 @@ def first_pid(client):
     return next(iter(client.run(os.getpid).values()))
 
 
-@pytest.mark.slow  # as all that starts processes and waits for them
+@pytest.mark.cluster
 @pytest.mark.usefixtures("client")
 class TestOnCluster:
     def test_same_bits_as_in_memory(self, in_memory, monkeypatch):
@@ -316,7 +316,7 @@ class TestOnCluster:
         assert_array_equal(through_dask.best_estimator_.means_, here.best_estimator_.means_)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 class TestTopicsOnCluster:
     def test_worker_killed_in_a_pass(self, client, tmp_path):
         """Steps are on all documents, so that the bits are not those of the mini-batches in memory."""
@@ -333,7 +333,7 @@ class TestTopicsOnCluster:
             EMTopicModel(3, batch_size=100).fit(da.from_array(COUNTS, chunks=(500, -1)))
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 class TestFaults:
     def test_spilling(self, client, in_memory):
         X = lazy().persist()

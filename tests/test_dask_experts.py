@@ -193,7 +193,7 @@ def assert_values(result, expected):
         assert_array_equal(found, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.usefixtures("client")
 class TestOnCluster:
     @pytest.fixture(autouse=True)

@@ -229,7 +229,7 @@ class TestLazyResults:
             in_memory.predict(frame().rename(columns={"a": "z"}))
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.usefixtures("client")
 class TestOnCluster:
     @pytest.fixture(autouse=True)

@@ -107,7 +107,7 @@ class TestMixturesWithoutCluster:
             assert getattr(fitted, name)(lazy(COUNTS), sample_weight=weight) == pytest.approx(of_rows, rel=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.usefixtures("client")
 class TestMixturesOnCluster:
     @pytest.fixture(autouse=True)

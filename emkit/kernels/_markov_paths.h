@@ -45,8 +45,8 @@ EM_INLINE int first_of_most(const int v, const double *x, const double *m) {
     return 0; /* none among NaN */
 }
 
-/* The first of equals at each step back. */
-EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, const double *log_density, int is_end,
+/* The first of equals at each step back. `left` rows (>= n) lie from here to the end of the array. */
+EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, ptrdiff_t left, const double *log_density,
                            const double *log_entry, const chain *c, double *value, ptrdiff_t *path) {
     VEC few[FEW];
     VEC *best = v <= FEW ? few : (VEC *)(value + n * v * LANES);
@@ -56,7 +56,7 @@ EM_INLINE double best_path(const int k, const int v, ptrdiff_t n, const double *
         if (t && v <= FEW) most_few(k, v, out - v * LANES, c->moves, best);
         else if (t) most_many(k, v, out - v * LANES, c->moves, best);
         for (int a = 0; a < v; a++)
-            store(out + a * LANES, best[a] + padded(log_density + t * c->k, c->k, a, is_end && t + 1 == n));
+            store(out + a * LANES, best[a] + padded(log_density + t * c->k, c->k, a, (left - t) * c->k < v * LANES));
     }
     const double *last = value + (n - 1) * v * LANES;
     int state = 0;
@@ -72,8 +72,8 @@ EM_INLINE void best_paths(const int k, const int v, ptrdiff_t n_sequences, const
                           const double *log_density, const double *log_entry, const chain *c, double *value,
                           ptrdiff_t *path, double *log_probability) {
     for (ptrdiff_t i = 0; i < n_sequences; i++)
-        log_probability[i] = best_path(k, v, starts[i + 1] - starts[i], log_density + starts[i] * c->k,
-                                       i + 1 == n_sequences, log_entry, c, value, path + starts[i]);
+        log_probability[i] = best_path(k, v, starts[i + 1] - starts[i], starts[n_sequences] - starts[i],
+                                       log_density + starts[i] * c->k, log_entry, c, value, path + starts[i]);
 }
 
 /* -2: no memory */
@@ -103,7 +103,7 @@ EM_INLINE void best_values(const int k, const int v, ptrdiff_t n, const double *
         if (t && v <= FEW) most_few(k, v, value, c->moves, best);
         else if (t) most_many(k, v, value, c->moves, best);
         for (int a = 0; a < v; a++)
-            store(value + a * LANES, best[a] + padded(log_density + t * c->k, c->k, a, t + 1 == n));
+            store(value + a * LANES, best[a] + padded(log_density + t * c->k, c->k, a, (n - t) * c->k < v * LANES));
     }
 }
 
