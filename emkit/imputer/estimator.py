@@ -335,7 +335,9 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
         n_imputations = check_integer("n_imputations", n_imputations, 1)
         table, codes, prior = self._read(X, cell_prior)
         if self._state.training is None:
-            raise ValueError("impute needs the training rows, which partial_fit does not keep; use fit")
+            raise ValueError(
+                "impute needs the training rows, which are not kept after partial_fit or a fit of blocks; fit one table"
+            )
         rng = self._random_generator()
         drawn = imputations(self, codes[:, self._state.kept], n_imputations, prior, rng)
         return [self._write(one, codes, table) for one in drawn]

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ..engine import Stats
+from ..executors import each
 from .gaussian_table import Completed, joined
 from .rows import IncompleteRows
 
@@ -69,6 +71,13 @@ def scores(params: FactorParams, rows: IncompleteRows) -> Scores:
     return Scores(centres, covariance, -0.5 * (exact.sum(axis=1) * LOG_2PI + log_det + square))
 
 
+def _moments(scale: np.ndarray, rows: IncompleteRows) -> tuple[float, np.ndarray, np.ndarray]:
+    """Weight, sums and sums of products, with zeros in the gaps."""
+    z = rows.values / scale
+    weighted = z * rows.weight[:, None]
+    return float(rows.weight.sum()), weighted.sum(axis=0), z.T @ weighted
+
+
 @dataclass(frozen=True, eq=False)
 class FactorModel:
     """Maximum likelihood under a prior worth `prior_weight` rows: noise about `prior`, loadings about zero.
@@ -87,11 +96,7 @@ class FactorModel:
     def init_params(self, chunks: Iterable[IncompleteRows], rng: np.random.Generator) -> FactorParams:
         """The leading eigenvectors of the covariance of rows with zeros in the gaps, in units of the prior."""
         scale = np.sqrt(self.prior)
-        total, sums, scatter = 0.0, np.zeros(len(scale)), np.zeros((len(scale), len(scale)))
-        for rows in chunks:
-            z = rows.values / scale
-            weighted = z * rows.weight[:, None]
-            total, sums, scatter = total + rows.weight.sum(), sums + weighted.sum(axis=0), scatter + z.T @ weighted
+        total, sums, scatter = map(sum, zip(*each(partial(_moments, scale), chunks), strict=True))
         mean = sums / total
         values, vectors = np.linalg.eigh(scatter / total - np.outer(mean, mean))
         top = slice(len(values) - self.n_factors, None)
