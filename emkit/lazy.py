@@ -25,7 +25,7 @@ def lazy_for_dask(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, X, **options)
         partitions = Partitions(X)
         fitted = copy.copy(self)  # a later fit of `self` leaves it as it is
-        example = method(fitted, partitions.example, **options)
+        example = method(lenient(fitted), partitions.example, **options)
         if isinstance(example, tuple):
             raise ValueError(f"{method.__name__} gives one lazy array of a dask collection, but got {options}")
         example = np.asarray(example)
@@ -33,6 +33,14 @@ def lazy_for_dask(method: Callable[..., Any]) -> Callable[..., Any]:
         return _mapped(work, partitions, example)
 
     return of_array_or_collection
+
+
+def lenient(fitted: Any) -> Any:
+    """A copy that takes levels that are made up, as those of an example are."""
+    other = copy.copy(fitted)
+    if hasattr(other, "unseen"):
+        other.unseen = "missing"
+    return other
 
 
 def _of_block(

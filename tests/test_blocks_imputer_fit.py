@@ -272,11 +272,9 @@ class TestCategories:
 
     @needs_pyarrow
     def test_enums_of_polars(self):
-        blocks = [
-            pl.DataFrame({"x": [1.0, 2, 4], "level": pl.Series(values=own, dtype=pl.Enum(own))})
-            for own in ("abc", "ab")
-        ]
-        blocks = [blocks[0], pl.DataFrame({"x": [3.0, 5], "level": pl.Series(["b", None], dtype=pl.Enum(["a", "b"]))})]
+        levels = [["a", "b", "c"], ["b", "c", "c"]]
+        enums = [pl.Series(own, dtype=pl.Enum(list(dict.fromkeys(own)))) for own in levels]
+        blocks = [pl.DataFrame({"x": [1.0, 2.0, 5.0], "level": level}) for level in enums]
         imputer = EMImputer().fit(blocks)
         assert imputer.categories_["level"] == ["a", "b", "c"]
         assert imputer._state.columns[1].restore == pl.Enum(["a", "b", "c"])
@@ -325,7 +323,7 @@ class TestRanks:
         assert_array_equal(values[:ENDS], whole[:ENDS])
         assert_array_equal(values[-ENDS:], whole[-ENDS:])
         assert_allclose(mass[:ENDS], whole_mass[:ENDS])
-        assert mass.sum() == pytest.approx(whole_mass.sum(), rel=1e-12)
+        assert mass.sum() == pytest.approx(whole_mass.sum(), rel=1e-10)
         at = np.linspace(-3, 3, 999)
         below, truly = (
             np.concatenate([[0], np.cumsum(m)])[np.searchsorted(v, at, side="right")] / m.sum()

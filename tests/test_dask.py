@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from emkit import EMGaussianMixture, EMHiddenMarkov, EMImputer, EMMixture, EMTopicModel
+from emkit import EMGaussianMixture, EMHiddenMarkov, EMMixture, EMTopicModel
 from emkit import distributed as emkit_distributed
 from emkit.chunks import CHUNK_ROWS, split
 from emkit.executors import Serial
@@ -105,7 +105,7 @@ class TestWithoutCluster:
         with pytest.raises(ValueError, match=r"block 2 of X \(from 0\) is refused: Input X contains infinity"):
             mixture().fit(lazy(with_infinity()))
 
-    @pytest.mark.parametrize("estimator", [EMMixture(2), EMHiddenMarkov(2), EMImputer()])
+    @pytest.mark.parametrize("estimator", [EMMixture(2), EMHiddenMarkov(2)])
     def test_estimators_that_would_load_it(self, estimator):
         with pytest.raises(ValueError, match=r"does not fit dask collections, but X is one \(Array\); X\.compute\(\)"):
             estimator.fit(lazy())

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..engine import Stats
-from ..executors import each
+from ..executors import Serial
 from .gaussian_table import Completed, joined
 from .rows import IncompleteRows
 
@@ -43,6 +43,14 @@ class FactorStats(Stats):
     products: np.ndarray  # (d, q + 1): of g and the coordinate's deviation from the mean of the E-step
     squares: np.ndarray  # (d,)
     counts: np.ndarray  # (d,): weight of the rows
+
+
+@dataclass(frozen=True)
+class FilledStats(Stats):
+    """Moments of rows with zeros in the gaps, before there is a likelihood."""
+
+    sums: np.ndarray  # (d,)
+    scatter: np.ndarray  # (d, d)
 
 
 class Scores(NamedTuple):
@@ -71,11 +79,10 @@ def scores(params: FactorParams, rows: IncompleteRows) -> Scores:
     return Scores(centres, covariance, -0.5 * (exact.sum(axis=1) * LOG_2PI + log_det + square))
 
 
-def _moments(scale: np.ndarray, rows: IncompleteRows) -> tuple[float, np.ndarray, np.ndarray]:
-    """Weight, sums and sums of products, with zeros in the gaps."""
+def _moments(scale: np.ndarray, rows: IncompleteRows) -> FilledStats:
     z = rows.values / scale
     weighted = z * rows.weight[:, None]
-    return float(rows.weight.sum()), weighted.sum(axis=0), z.T @ weighted
+    return FilledStats(0.0, float(rows.weight.sum()), weighted.sum(axis=0), z.T @ weighted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +103,9 @@ class FactorModel:
     def init_params(self, chunks: Iterable[IncompleteRows], rng: np.random.Generator) -> FactorParams:
         """The leading eigenvectors of the covariance of rows with zeros in the gaps, in units of the prior."""
         scale = np.sqrt(self.prior)
-        total, sums, scatter = map(sum, zip(*each(partial(_moments, scale), chunks), strict=True))
-        mean = sums / total
-        values, vectors = np.linalg.eigh(scatter / total - np.outer(mean, mean))
+        found = Serial().sum(partial(_moments, scale), chunks)
+        mean = found.sums / found.weight
+        values, vectors = np.linalg.eigh(found.scatter / found.weight - np.outer(mean, mean))
         top = slice(len(values) - self.n_factors, None)
         loadings = vectors[:, top] * np.sqrt(np.maximum(values[top], 1e-3))
         noise = np.maximum(1 - (loadings**2).sum(axis=1), 0.1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._warnings import callers_level
 from ..chunks import ArraySource, Rows, joined
-from ..description import describe
+from ..description import describe_source
 from ..engine import EMResult
 from ..families.base import Options
 from ..families.mixed import ByColumn, MixedFamily
@@ -228,7 +228,7 @@ def fit_mixture(estimator: EMImputer, data: Data, run: Run) -> Fit:
     found = measured(data, mixture_scale)
     scales = found.scales
     source = data.chunks(PointRecipe(scales))
-    described = describe(source, len(scales))
+    described = describe_source(source, estimator.n_jobs)
     if described.n_rows < ALL_ROWS:  # which starts use all of
         rows = joined(source)
         source = ArraySource(rows.X, rows.weight)
