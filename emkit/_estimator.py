@@ -25,7 +25,6 @@ from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
 from .engine import Earlier
 from .online import online_step
-from .partitions import is_collection
 from .restarts import Plan, Problem, Search, Settings, Watch, both, no_memory, plan_of, run_one, search
 
 CARRIED = ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type", "_flaw")
@@ -35,9 +34,7 @@ ACCELERATE = ("auto", "squarem", "anderson", False)
 class EMEstimator(CallbackSupportMixin, BaseEstimator):
     """Restarts, acceleration, callbacks, history and pickling for every estimator."""
 
-    _fits_collections = False  # those of dask, partition by partition
     _rows_stand_alone = True  # so that a table can be cut anywhere
-    _takes_blocks = True  # in `partial_fit`
     _online_step = staticmethod(online_step)  # what `partial_fit` does with the statistics of a batch
 
     def _check_shared_params(self) -> None:
@@ -91,11 +88,6 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _fit_copy(self, fit: Callable[..., None], X: Any, **metadata: Any) -> Any:
         """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
-        if is_collection(X) and not self._fits_collections:
-            raise ValueError(
-                f"{type(self).__name__} does not fit dask collections, but X is one ({type(X).__name__}); X.compute() "
-                "brings it into memory"
-            )
         context = self._open_callbacks(X, metadata)
         fitted = self._blank_copy()
         fit(fitted, self, X, **metadata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -57,17 +56,13 @@ class TableBatches:
 
 
 class BlockBatches:
-    """Blocks of at least `batch_rows` rows, but for the last; of several blocks a batch is a function in turn.
+    """Blocks of at least `batch_rows` rows, but for the last; of several blocks a batch is a function in turn."""
 
-    Unless they are to be `joined` into one table.
-    """
-
-    def __init__(self, blocks: Blocks, sample_weight: Any, batch_rows: int, *, pairs: bool, joined: bool) -> None:
+    def __init__(self, blocks: Blocks, sample_weight: Any, batch_rows: int, *, pairs: bool) -> None:
         self._blocks = blocks
         self._weight = check_sample_weight(sample_weight, None, np.dtype(np.float64))
         self._batch_rows = batch_rows
         self._pairs = pairs
-        self._joined = joined
 
     def __iter__(self) -> Iterator[Batch]:
         gathered: list[tuple[Any, np.ndarray | None]] = []
@@ -92,7 +87,7 @@ class BlockBatches:
         metadata = {"sample_weight": np.concatenate(weights)} if weights else {}
         if len(blocks) == 1 and not self._pairs:
             return Batch(blocks[0], metadata)
-        return Batch(_one_table(blocks) if self._joined else lambda: blocks, metadata)
+        return Batch(lambda: blocks, metadata)
 
     def _size(self, block: Any) -> int:
         if not self._pairs:
@@ -116,7 +111,7 @@ def batches_of(
     if blocks is not None:
         if pairs and y is not None:
             raise ValueError("X is read block by block, as pairs (X, y), so y must be None")
-        return BlockBatches(blocks, sample_weight, batch_rows, pairs=pairs, joined=not estimator._takes_blocks)
+        return BlockBatches(blocks, sample_weight, batch_rows, pairs=pairs)
     if not estimator._rows_stand_alone:
         raise ValueError(
             "X must be a function that returns an iterable of blocks at each call, or a list of sequences: where rows "
@@ -125,14 +120,6 @@ def batches_of(
     if pairs and y is None:
         raise ValueError("y is None, but responses are needed; where X is read block by block, in pairs (X, y)")
     return TableBatches(X, y if pairs else None, sample_weight, batch_rows, rng)
-
-
-def _one_table(blocks: list[Any]) -> Any:
-    """Arrays, or frames of pandas or polars, one below the other."""
-    first = blocks[0]
-    if hasattr(first, "columns"):
-        return sys.modules[type(first).__module__.partition(".")[0]].concat(blocks)
-    return (np.ma if isinstance(first, np.ma.MaskedArray) else np).concatenate(blocks)
 
 
 def _n_rows(block: Any) -> int:

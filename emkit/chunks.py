@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -171,6 +172,16 @@ def weighty(chunks: Iterable[Any]) -> Iterator[Any]:
             yield kept
 
 
+def chunks_named(
+    split: Callable[[Any, np.ndarray | None], Iterator[Any]], number: int, X: Any, weight: np.ndarray | None
+) -> Iterator[Any]:
+    """Chunks of the table that a block is; an error on the way to one tells which block."""
+    try:
+        yield from weighty(split(X, weight))
+    except ValueError as error:
+        raise block_error(number, f"is refused: {error}") from error
+
+
 class BlockSource:
     """Chunks of the blocks that a function yields each time it is called; nothing is kept.
 
@@ -207,7 +218,7 @@ class BlockSource:
                 if len(weight) < n:
                     raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have more rows")
             start += n
-            yield from weighty(self._split(X, weight))
+            yield from chunks_named(self._split, number, X, weight)
         if start == 0:
             raise ValueError("X yielded no rows; it must be a function that returns a new iterator at each call")
         if self._n_rows not in (None, start):
@@ -215,6 +226,12 @@ class BlockSource:
         self._n_rows = start
         if self._weight is not None and start != len(self._weight):
             raise ValueError(f"sample_weight has {len(self._weight)} values, but the blocks have {start} rows")
+
+    def resplit(self, split: Callable[[Any, np.ndarray | None], Iterator[Any]], n_features: int) -> BlockSource:
+        """The same rows in other chunks."""
+        other = copy(self)
+        other._split, other.n_features = split, n_features
+        return other
 
 
 class Source(Protocol):

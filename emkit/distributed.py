@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from itertools import accumulate, islice, repeat, takewhile
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +21,7 @@ import numpy as np
 
 from ._blas import one_blas_thread
 from ._weights import check_block_weight, weight_parts
-from .chunks import block_error, read_named, weighty
+from .chunks import block_error, chunks_named, read_named
 from .executors import Adds, Node, nodes_of
 from .partitions import Partitions, is_collection
 
@@ -150,6 +151,12 @@ class RemoteSource:
         for number in range(len(self._parts)):
             yield from (result for visit in self._visits([number], _itself, [Place()]) for result in visit.results)
 
+    def resplit(self, split: Callable[[Any, np.ndarray | None], Iterator[Any]], n_features: int) -> RemoteSource:
+        """The same rows in other chunks."""
+        other = copy(self)
+        other._split, other.n_features, other._n_chunks = split, n_features, None
+        return other
+
     def _visits(self, numbers: Sequence[int], function: Callable[..., Any], places: Iterable[Place]) -> Iterator[Visit]:
         """What some partitions give, in their order; all are worked on at once."""
         futures: dict[int, Any] = {}
@@ -195,7 +202,7 @@ def visit_partition(number: int, job: Job, block: Any, weight: Any, place: Place
             X = read_named(job.read, number, block)
             if weight is not None:
                 weight = read_named(lambda given: check_block_weight(given, X.shape[0], job.dtype), number, weight)
-            chunks = list(weighty(job.split(X, weight)))
+            chunks = list(chunks_named(job.split, number, X, weight))
             results = map(job.function, chunks, *zip(*place.values, strict=True))
             gathered = list(results) if place.first is None else nodes_of(results, place.first)
             return Visit(X.shape[0], len(chunks), gathered)

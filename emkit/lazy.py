@@ -46,12 +46,20 @@ def _lazily(method: Callable[..., Any], fitted: Any, X: Any, by_row: dict[str, A
 
     counts = Partitions(X).row_counts
     blocks = Aligned(X, *(aligned_parts(name, values, counts) for name, values in by_row.items()))
-    example = method(fitted, blocks.example, **options)
+    example = method(lenient(fitted), blocks.example, **options)
     if isinstance(example, tuple):
         raise ValueError(f"{method.__name__} gives one lazy array of a dask collection, but got {options}")
     empty = np.asarray(example)[:0]
     work = dask.delayed(partial(_of_block, method, fitted, tuple(by_row), options, empty))
     return joined_lazily([work(block) for block in blocks.delayed], counts, empty)
+
+
+def lenient(fitted: Any) -> Any:
+    """A copy that takes levels that are made up, as those of an example are."""
+    other = copy.copy(fitted)
+    if hasattr(other, "unseen"):
+        other.unseen = "missing"
+    return other
 
 
 def _of_block(

@@ -10,6 +10,7 @@ import signal
 import sys
 
 import numpy as np
+import pandas as pd
 from sklearn.datasets import load_iris
 
 from emkit import (
@@ -35,6 +36,11 @@ def blocks():
     return (X[start : start + 40] for start in range(0, len(X), 40))
 
 
+def tables():
+    table = pd.DataFrame(forgetful(), columns=list("abcd")).assign(wide=IRIS.data[:, 0] > 6)
+    return (table[start : start + 40] for start in range(0, len(table), 40))
+
+
 CASES = {
     "starts": lambda: (EMGaussianMixture(3, random_state=0), {"X": X}),
     "full starts in threads": lambda: (EMGaussianMixture(3, random_state=0, n_init=3, n_jobs=2), {"X": X}),
@@ -47,6 +53,7 @@ CASES = {
     "topics": lambda: (EMTopicModel(3, random_state=0), {"X": np.round(X * 10)}),
     "factors": lambda: (EMImputer(model="factor", n_components=1, random_state=0), {"X": forgetful()}),
     "classes": lambda: (EMImputer(model="mixture", n_components=2, random_state=0), {"X": forgetful()}),
+    "tables in blocks": lambda: (EMImputer(model="copula", random_state=0), {"X": tables}),
     "regressions": lambda: (EMMixtureOfExpertsRegressor(2, random_state=0), {"X": X[:, :2], "y": X[:, 2]}),
     "classifiers": lambda: (EMMixtureOfExpertsClassifier(2, random_state=0), {"X": X[:, :2], "y": IRIS.target}),
 }

@@ -163,8 +163,7 @@ class TestRefused:
                 "set_output.* blocks are filled",
             ),
             (lambda i: i.impute([X]), "X must be one table here, not blocks of rows"),
-            (lambda i: EMImputer().fit([X, X]), "X must be one table here, not blocks of rows"),
-            (lambda i: EMImputer().fit(lambda: iter([X])), "give the others to partial_fit one by one"),
+            (lambda i: i.predict_interval([X, X]), "X must be one table here, not blocks of rows; call this for each"),
         ],
     )
     def test_call(self, call, message):

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from emkit import EMGaussianMixture, EMImputer, EMTopicModel
+from emkit import EMGaussianMixture, EMTopicModel
 from emkit import distributed as emkit_distributed
 from emkit.chunks import CHUNK_ROWS, split
 from emkit.executors import Serial
@@ -105,10 +105,6 @@ class TestWithoutCluster:
     def test_infinity(self):
         with pytest.raises(ValueError, match=r"block 2 of X \(from 0\) is refused: Input X contains infinity"):
             mixture().fit(lazy(with_infinity()))
-
-    def test_estimators_that_would_load_it(self):
-        with pytest.raises(ValueError, match=r"does not fit dask collections, but X is one \(Array\); X\.compute\(\)"):
-            EMImputer().fit(lazy())
 
     def test_topics(self):
         in_blocks = EMTopicModel(2, random_state=0, max_iter=3, tol=0).fit([COUNTS[:1000], COUNTS[1000:]])

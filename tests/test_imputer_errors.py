@@ -477,7 +477,7 @@ def test_impute_after_partial_fit():
     assert n_gaps(imputer.impute(X, 1)[0]) == 0
     for later in (imputer.partial_fit(X), make("gaussian").partial_fit(X)):
         with pytest.raises(
-            ValueError, match="impute needs the training rows, which partial_fit does not keep; use fit"
+            ValueError, match="impute needs the training rows, which are not kept after partial_fit or a fit of blocks"
         ):
             later.impute(X)
     assert n_gaps(imputer.fit(X).impute(X, 1)[0]) == 0

@@ -15,7 +15,8 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from emkit import EMImputer
-from emkit.chunks import Rows
+from emkit.chunks import ArraySource, Rows
+from emkit.description import describe
 from emkit.engine import run_em
 from emkit.families.base import Options
 from emkit.families.mixed import ByColumn
@@ -29,6 +30,7 @@ from emkit.imputer.mixture_table import MixtureTable
 from emkit.imputer.prediction import Prediction
 from emkit.imputer.rows import Factors, IncompleteRows, arrange, condensed
 from emkit.imputer.scales import Cells, Dummies, Linear, NormalScores, Symbols, normal_scores
+from emkit.imputer.tallies import ranks
 from emkit.mixture import MixtureModel, MixtureParams
 from emkit.testing import check_em_model
 
@@ -189,7 +191,8 @@ def test_contract_of_mixtures(prior):
 def test_starts_of_mixtures_rule_no_level_out(number):
     X = clouds(300, seed=0)
     model, rng = class_model(X, 1.0), np.random.default_rng(0)
-    params = ClassProblem(model, X, np.ones(len(X)), rng).draw(number, rng)
+    source = ArraySource(X, None)
+    params = ClassProblem(model, source, describe(source, X.shape[1]), rng).draw(number, rng)
     assert params.weights.sum() == pytest.approx(1)
     assert (params.weights > 0).all()
     assert (model.family.parts(params.components)["emissionprob"] > 0).all()
@@ -587,8 +590,8 @@ def test_scales_go_back(scale):
 
 
 def test_values_that_many_rows_share_are_cells():
-    assert normal_scores(np.arange(30.0), np.ones(30)).is_exact
-    scale = normal_scores(np.concatenate([np.zeros(40), np.arange(1.0, 61)]), np.ones(100))
+    assert normal_scores(ranks(np.arange(30.0), np.ones(30))).is_exact
+    scale = normal_scores(ranks(np.concatenate([np.zeros(40), np.arange(1.0, 61)]), np.ones(100)))
     assert_array_equal(scale.values[scale.atoms], [0])
     assert_allclose(scale.bounds(np.array([0.0, 1.0])), [[-np.inf, np.nan], [norm.ppf(0.4), np.nan]])
     assert not scale.is_exact

@@ -182,7 +182,6 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     [13.1, 19.7, 29.7]
     """
 
-    _fits_collections = True
     _rows_stand_alone = False
 
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})

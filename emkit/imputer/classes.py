@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..chunks import ArraySource, joined
-from ..description import describe
+from ..chunks import Source, joined
+from ..description import Description
 from ..mixture.given import GivenStart
 from ..mixture.model import MixtureModel, MixtureParams
 from ..mixture.problem import MixtureProblem, Result
@@ -19,9 +19,8 @@ SAME = 0.02
 class ClassProblem(MixtureProblem):
     """Parts of the rows are not quite sure at a start, so that no level is impossible in one of them."""
 
-    def __init__(self, model: MixtureModel, X: np.ndarray, weight: np.ndarray, rng: np.random.Generator) -> None:
-        source = ArraySource(X, weight)
-        super().__init__(model, source, GivenStart(), describe(source, X.shape[1]), METHODS, rng)
+    def __init__(self, model: MixtureModel, source: Source, described: Description, rng: np.random.Generator) -> None:
+        super().__init__(model, source, GivenStart(), described, METHODS, rng)
 
     def draw(self, number: int, rng: np.random.Generator) -> MixtureParams:
         family, rows = self.model.family, joined(self.sample)

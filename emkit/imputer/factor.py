@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ..engine import Stats
+from ..executors import Serial
 from .gaussian_table import Completed, joined
 from .rows import IncompleteRows
 
@@ -41,6 +43,14 @@ class FactorStats(Stats):
     products: np.ndarray  # (d, q + 1): of g and the coordinate's deviation from the mean of the E-step
     squares: np.ndarray  # (d,)
     counts: np.ndarray  # (d,): weight of the rows
+
+
+@dataclass(frozen=True)
+class FilledStats(Stats):
+    """Moments of rows with zeros in the gaps, before there is a likelihood."""
+
+    sums: np.ndarray  # (d,)
+    scatter: np.ndarray  # (d, d)
 
 
 class Scores(NamedTuple):
@@ -69,6 +79,12 @@ def scores(params: FactorParams, rows: IncompleteRows) -> Scores:
     return Scores(centres, covariance, -0.5 * (exact.sum(axis=1) * LOG_2PI + log_det + square))
 
 
+def _moments(scale: np.ndarray, rows: IncompleteRows) -> FilledStats:
+    z = rows.values / scale
+    weighted = z * rows.weight[:, None]
+    return FilledStats(0.0, float(rows.weight.sum()), weighted.sum(axis=0), z.T @ weighted)
+
+
 @dataclass(frozen=True, eq=False)
 class FactorModel:
     """Maximum likelihood under a prior worth `prior_weight` rows: noise about `prior`, loadings about zero.
@@ -87,13 +103,9 @@ class FactorModel:
     def init_params(self, chunks: Iterable[IncompleteRows], rng: np.random.Generator) -> FactorParams:
         """The leading eigenvectors of the covariance of rows with zeros in the gaps, in units of the prior."""
         scale = np.sqrt(self.prior)
-        total, sums, scatter = 0.0, np.zeros(len(scale)), np.zeros((len(scale), len(scale)))
-        for rows in chunks:
-            z = rows.values / scale
-            weighted = z * rows.weight[:, None]
-            total, sums, scatter = total + rows.weight.sum(), sums + weighted.sum(axis=0), scatter + z.T @ weighted
-        mean = sums / total
-        values, vectors = np.linalg.eigh(scatter / total - np.outer(mean, mean))
+        found = Serial().sum(partial(_moments, scale), chunks)
+        mean = found.sums / found.weight
+        values, vectors = np.linalg.eigh(found.scatter / found.weight - np.outer(mean, mean))
         top = slice(len(values) - self.n_factors, None)
         loadings = vectors[:, top] * np.sqrt(np.maximum(values[top], 1e-3))
         noise = np.maximum(1 - (loadings**2).sum(axis=1), 0.1)

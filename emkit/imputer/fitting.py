@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.impute import MissingIndicator
-from sklearn.utils import _safe_indexing
 
 from .._validation import check_choice, check_number, check_sample_weight
-from ..executors import Serial
+from ..blocks import blocks_of
+from ..chunks import Rows
+from ..executors import Serial, each
 from ..online import OnlineState, first_state
 from .columns import Column
 from .imputing import unconditional
-from .models import MODELS, Fit, Recipe, Table, Training, choose, log_units
+from .models import MODELS, Fit, Recipe, Table, choose, log_units
 from .reading import as_table, check_bounds, check_indicator, read_bounds
 from .scales import Linear
-from .tables import read, read_training
+from .streams import Coder, Stream, learn, rows_of_weight, table_source
+from .tables import read_training
+from .training import Data, Learned, Training
 
 if TYPE_CHECKING:
     from .estimator import EMImputer
 
-WIDEST = 1e153  # so that a variance is a float
+FLOAT64 = np.dtype(np.float64)
 STATISTICS = ("auto", "mean", "median", "mode", "sample")
 
 
@@ -36,59 +39,41 @@ class State(NamedTuple):
     model: Any
     weight: float  # for which the model's prior was made
     params: Any
-    training: Training | None  # what the bootstrap needs; None after `partial_fit`
+    training: Training | None  # what the bootstrap needs; None after `partial_fit`, or of blocks
     online: OnlineState[Any, Any]
 
 
 def fit_batch(estimator: EMImputer, owner: EMImputer, X: Any, sample_weight: Any) -> None:
     """Fit `estimator`, a blank copy of `owner`."""
     check_params(estimator)
-    raw = as_table(estimator, X, reset=True)
-    raw, weight = weighted_rows(raw, sample_weight)
-    columns, codes = read_training(raw, estimator.columns, estimator.missing_values)
-    read_all_bounds(estimator, columns)
-    check_ranges(columns, codes)
-    gaps = np.isnan(codes)
-    kept = ~np.isnan(codes).all(axis=0)
-    if not kept.any():
+    blocks = blocks_of(X)
+    learned = learn_table(estimator, X, sample_weight) if blocks is None else learn(estimator, blocks, sample_weight)
+    read_all_bounds(estimator, learned.columns)
+    if not learned.kept.any():
         raise ValueError("X has no observed value (in rows of positive weight), so there is nothing to learn from")
-    data = Training(tuple(c for c, keep in zip(columns, kept, strict=True) if keep), codes[:, kept], weight)
-    name = choose(data.columns, len(codes)) if estimator.model == "auto" else estimator.model
+    data = learned.data
+    name = choose(data.columns, data.n_rows) if estimator.model == "auto" else estimator.model
     fit = MODELS[name](estimator, data, partial(_run, estimator, owner))
     estimator.model_ = name
-    estimator._state = _state(columns, kept, data, fit)
+    estimator._state = _state(learned, fit)
     estimator.indicator_ = None
     if estimator.add_indicator:
-        estimator.indicator_ = MissingIndicator(error_on_new=False).fit(np.where(gaps, np.nan, 0.0))
-        check_indicator(estimator.indicator_, raw, getattr(estimator, "feature_names_in_", None))
+        gaps = np.where(learned.gaps, np.nan, 0.0)[None]
+        estimator.indicator_ = MissingIndicator(error_on_new=False).fit(gaps)
+        check_indicator(estimator.indicator_, learned.example, getattr(estimator, "feature_names_in_", None))
     estimator._record(fit.search, fit.model)
-    _publish(estimator, fit, data)
+    _publish(estimator, fit)
 
 
-def check_ranges(columns: tuple[Column, ...], codes: np.ndarray) -> None:
-    """ValueError for a column of numbers whose variance, or its inverse, would leave the range of floats."""
-    for j, column in enumerate(columns):
-        known = codes[~np.isnan(codes[:, j]), j]
-        if not column.is_numeric or not len(known):
-            continue
-        largest = np.abs(known).max()
-        spread = np.ptp(known) if largest <= WIDEST else np.inf
-        if not (spread == 0 or 1 / WIDEST < spread <= 2 * WIDEST):
-            raise ValueError(
-                f"column {column.name!r} has values up to {largest:g} that spread over {spread:g}, but values must be "
-                f"below {WIDEST:g} and spread over more than {1 / WIDEST:g}; multiply the column by a constant"
-            )
-
-
-def weighted_rows(table: Any, sample_weight: Any) -> tuple[Any, np.ndarray]:
-    """The rows of positive weight, and their weights, float64."""
-    weight = check_sample_weight(sample_weight, len(table), np.dtype(np.float64))
-    if weight is None:
-        return table, np.ones(len(table))
-    if weight.all():
-        return table, weight
-    rows = np.flatnonzero(weight)
-    return _safe_indexing(table, rows), weight[rows]
+def learn_table(estimator: EMImputer, X: Any, sample_weight: Any) -> Learned:
+    """The columns of a table in memory, and its rows."""
+    raw = as_table(estimator, X, reset=True)
+    raw, weight = rows_of_weight(raw, check_sample_weight(sample_weight, len(raw), FLOAT64))
+    columns, codes = read_training(raw, estimator.columns, estimator.missing_values)
+    missing = np.isnan(codes)
+    kept = ~missing.all(axis=0)
+    data = Training(tuple(c for c, keep in zip(columns, kept, strict=True) if keep), codes[:, kept], weight)
+    return Learned(columns, kept, missing.any(axis=0), data, raw)
 
 
 def check_params(estimator: EMImputer) -> None:
@@ -119,16 +104,17 @@ def _run(estimator: EMImputer, owner: EMImputer, problem: Any, n_starts: int | N
     return estimator._search(problem, n_starts, rng, owner, lambda params: {}, start)
 
 
-def _state(columns: tuple[Column, ...], kept: np.ndarray, data: Training, fit: Fit) -> State:
+def _state(learned: Learned, fit: Fit) -> State:
     result = fit.result
     weight = result.stats.weight
-    return State(columns, kept, fit.table, fit.recipe, fit.model, weight, result.params, data, first_state(result))
+    rows = learned.data if isinstance(learned.data, Training) else None
+    online = first_state(result)
+    return State(learned.columns, learned.kept, fit.table, fit.recipe, fit.model, weight, result.params, rows, online)
 
 
-def _publish(estimator: EMImputer, fit: Fit, data: Training) -> None:
-    shift = float(data.weight @ log_units(fit.table, data.codes))
-    estimator.objective_ += shift
-    estimator.history_["objective"] += shift
+def _publish(estimator: EMImputer, fit: Fit) -> None:
+    estimator.objective_ += fit.data.log_units
+    estimator.history_["objective"] += fit.data.log_units
     estimator.n_components_ = fit.n_components
     estimator.ridge_ = fit.ridge
     _publish_table(estimator)
@@ -160,15 +146,28 @@ def fit_online(estimator: EMImputer, owner: EMImputer, X: Any, sample_weight: An
     check_params(estimator)
     estimator._carry_over(owner, "model_", "n_components_", "ridge_", "indicator_")
     state: State = owner._state
-    raw, weight = weighted_rows(as_table(estimator, X, reset=False), sample_weight)
-    codes = read(raw, state.columns, owner.missing_values, owner.unseen)[:, state.kept]
-    chunks = state.recipe.chunks(codes, weight)
-    stats = Serial().sum(partial(state.model.e_step, state.online.params), chunks)
+    data = _further(estimator, state, X, sample_weight)
+    stats = Serial().sum(partial(state.model.e_step, state.online.params), data.chunks(state.recipe))
     online = estimator._online_step(state.recipe.per_row(state.model, state.weight), state.online, stats)
     table = state.recipe.table(online.params)
+    units = sum(each(partial(_total_units, table), data.source)) / stats.weight
     estimator._state = state._replace(table=table, params=online.params, training=None, online=online)
-    units = float(weight @ log_units(table, codes)) / weight.sum()
     estimator.objective_ = float((online.stats.objective + units) * online.weight)
     estimator.n_iter_, estimator.n_e_steps_ = owner.n_iter_ + 1, owner.n_e_steps_ + 1
     estimator.n_parameters_ = state.model.n_free(online.params)
     _publish_table(estimator)
+
+
+def _further(estimator: EMImputer, state: State, X: Any, sample_weight: Any) -> Data:
+    """A batch, in columns that are known."""
+    kept = tuple(column for column, keep in zip(state.columns, state.kept, strict=True) if keep)
+    coder = Coder(state.columns, state.kept, estimator.missing_values, estimator.unseen)
+    blocks = blocks_of(X)
+    if blocks is not None:
+        return Stream(kept, coder, table_source(estimator, blocks, sample_weight))
+    raw = as_table(estimator, X, reset=False)
+    return Training(kept, *coder.codes(raw, check_sample_weight(sample_weight, len(raw), FLOAT64)))
+
+
+def _total_units(table: Table, rows: Rows) -> float:
+    return float(rows.weight @ log_units(table, rows.X))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -121,12 +120,3 @@ class Layout:
             sd = np.maximum(sd, SHARPEST)
             factors.tau[held, self.first[j]] = 1 / sd**2
             factors.nu[held, self.first[j]] = mean / sd**2
-
-
-def make_layout(columns: Sequence, codes: np.ndarray, weight: np.ndarray, make_scale) -> Layout:
-    """Scales from the known codes of each column, which has at least one."""
-    scales = []
-    for j, column in enumerate(columns):
-        known = ~np.isnan(codes[:, j])
-        scales.append(make_scale(column, codes[known, j], weight[known]))
-    return Layout(tuple(scales))

@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from .._warnings import callers_level
-from ..chunks import ArraySource
+from ..chunks import ArraySource, Rows, joined
+from ..description import describe_source
 from ..engine import EMResult
 from ..families.base import Options
 from ..families.mixed import ByColumn, MixedFamily
 from ..families.table import FAMILIES
 from ..mixture.model import MixtureModel, MixtureParams
 from ..restarts import Search
+from ..seeding import ALL_ROWS
 from .classes import ClassProblem
 from .columns import Column
 from .factor import FactorCore, FactorModel, FactorParams, pieces
 from .gaussian_table import GaussianTable
 from .latent import FullCore, LatentGaussianModel, LatentParams, SingularTableError, latent_params
-from .layout import Layout, make_layout
+from .layout import Layout
 from .mixture_table import MixtureTable, points
 from .rows import IncompleteRows, arrange, condensed
-from .scales import Linear, Scale, copula_scale, exact_scale, mixture_scale
+from .scales import MakeScale, Scale, copula_scale, exact_scale, mixture_scale
+from .training import Chunker, Data, Measured, measured, units
 
 if TYPE_CHECKING:
     from .estimator import EMImputer
@@ -41,23 +44,9 @@ SMOOTHING = 0.5  # rows of each level in each component, unless ridge=0
 PATIENCE = 2  # numbers of components without a better BIC after which the search ends
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
-    """A table to be fitted: columns that have a value, rows that have weight."""
-
-    columns: tuple[Column, ...]
-    codes: np.ndarray  # (n, p)
-    weight: np.ndarray  # (n,) float64
-
-    @property
-    def total(self) -> float:
-        return float(self.weight.sum())
-
-
-class Recipe(Protocol):
+class Recipe(Chunker, Protocol):
     """How codes become chunks of a model, and its parameters a table."""
 
-    def chunks(self, codes: np.ndarray, weight: np.ndarray) -> Iterable[Any]: ...
     def table(self, params: Any) -> Table: ...
     def per_row(self, model: Any, weight: float) -> Any:
         """The model for statistics of one row on average, in place of those of the given weight."""
@@ -103,12 +92,18 @@ class FactorRecipe:
 
 
 @dataclass(frozen=True, eq=False)
-class MixtureRecipe:
+class PointRecipe:
+    """The chunks of a mixture, whatever its components."""
+
     scales: tuple[Scale, ...]
-    family: MixedFamily
 
     def chunks(self, codes: np.ndarray, weight: np.ndarray) -> ArraySource:
         return ArraySource(points(self.scales, codes), weight)
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureRecipe(PointRecipe):
+    family: MixedFamily
 
     def table(self, params: MixtureParams) -> MixtureTable:
         parts = self.family.parts(params.components)
@@ -130,6 +125,7 @@ class Fit(NamedTuple):
     recipe: Recipe
     search: Search[Any, Any]
     model: Any
+    data: Measured
     ridge: float
     n_components: int
 
@@ -173,13 +169,14 @@ class Single:
         return ""
 
 
-def fit_latent(make_scale: Callable[..., Scale], estimator: EMImputer, data: Training, run: Run) -> Fit:
-    recipe = LatentRecipe(make_layout(data.columns, data.codes, data.weight, make_scale))
+def fit_latent(make_scale: MakeScale, estimator: EMImputer, data: Data, run: Run) -> Fit:
+    found = measured(data, make_scale)
+    recipe = LatentRecipe(Layout(found.scales))
     _check_coordinates(recipe.layout)
-    chunks = recipe.chunks(data.codes, data.weight)
-    share = ridge_share(estimator.ridge, recipe.layout.n_coordinates, data.total)
+    chunks = data.chunks(recipe)
+    share = ridge_share(estimator.ridge, recipe.layout.n_coordinates, found.weight)
     for larger in _shares(share):
-        model = recipe.model(larger, data.total)
+        model = recipe.model(larger, found.weight)
         start = latent_params(recipe.layout.start, recipe.layout.prior)
         try:
             search = run(Single(model, chunks), 1, start)
@@ -191,7 +188,7 @@ def fit_latent(make_scale: Callable[..., Scale], estimator: EMImputer, data: Tra
                 RuntimeWarning,
                 stacklevel=callers_level(),
             )
-        return Fit(recipe.table(search.best.result.params), recipe, search, model, larger, 1)
+        return Fit(recipe.table(search.best.result.params), recipe, search, model, found, larger, 1)
     raise SingularTableError
 
 
@@ -204,20 +201,21 @@ def _shares(share: float) -> Iterator[float]:
         larger *= 10
 
 
-def fit_factor(estimator: EMImputer, data: Training, run: Run) -> Fit:
-    layout = make_layout(data.columns, data.codes, data.weight, exact_scale)
+def fit_factor(estimator: EMImputer, data: Data, run: Run) -> Fit:
+    found = measured(data, exact_scale)
+    layout = Layout(found.scales)
     _check_coordinates(layout)
     _check_components(estimator.n_components, layout.n_coordinates, "coordinates (numbers, and levels but one)")
-    share = ridge_share(estimator.ridge, layout.n_coordinates, data.total)
+    share = ridge_share(estimator.ridge, layout.n_coordinates, found.weight)
 
     def fit(q: int) -> Fit:
         recipe = FactorRecipe(layout, q)
-        model = FactorModel(layout.prior.diagonal().copy(), share * data.total, q)
-        chunks = recipe.chunks(data.codes, data.weight)
+        model = FactorModel(layout.prior.diagonal().copy(), share * found.weight, q)
+        chunks = data.chunks(recipe)
         search = run(Single(model, chunks), 1, model.init_params(chunks, np.random.default_rng(0)))
-        return Fit(recipe.table(search.best.result.params), recipe, search, model, share, q)
+        return Fit(recipe.table(search.best.result.params), recipe, search, model, found, share, q)
 
-    return _best(estimator.n_components, fit, max(min(_most_factors(layout.n_coordinates), len(data.codes) - 1), 1))
+    return _best(estimator.n_components, fit, max(min(_most_factors(layout.n_coordinates), data.n_rows - 1), 1))
 
 
 def _most_factors(d: int) -> int:
@@ -225,15 +223,16 @@ def _most_factors(d: int) -> int:
     return int((2 * d + 1 - np.sqrt(8 * d + 1)) / 2)
 
 
-def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
-    _check_components(estimator.n_components, len(data.codes), "rows")
-    known = ~np.isnan(data.codes)
-    scales = tuple(
-        mixture_scale(column, data.codes[known[:, j], j], data.weight[known[:, j]])
-        for j, column in enumerate(data.columns)
-    )
-    X = points(scales, data.codes)
-    share = ridge_share(estimator.ridge, len(scales), data.total)
+def fit_mixture(estimator: EMImputer, data: Data, run: Run) -> Fit:
+    _check_components(estimator.n_components, data.n_rows, "rows")
+    found = measured(data, mixture_scale)
+    scales = found.scales
+    source = data.chunks(PointRecipe(scales))
+    described = describe_source(source, estimator.n_jobs)
+    if described.n_rows < ALL_ROWS:  # which starts use all of
+        rows = joined(source)
+        source = ArraySource(rows.X, rows.weight)
+    share = ridge_share(estimator.ridge, len(scales), found.weight)
     kinds = tuple("gaussian" if scale.n_coordinates else "categorical" for scale in scales)
     prior = 1.0 + SMOOTHING * (share > 0)
     options = Options(
@@ -242,14 +241,15 @@ def fit_mixture(estimator: EMImputer, data: Training, run: Run) -> Fit:
     rng = estimator._random_generator()
 
     def fit(k: int) -> Fit:
-        recipe = MixtureRecipe(scales, ByColumn(kinds, FAMILIES).for_data(k, options, X, data.weight))
+        no_rows: list[Rows] = []  # as it is known that codes are levels
+        recipe = MixtureRecipe(scales, ByColumn(kinds, FAMILIES).for_chunks(k, options, no_rows, described))
         model = MixtureModel(recipe.family)
-        problem = ClassProblem(model, X, data.weight, rng)
+        problem = ClassProblem(model, source, described, rng)
         start = problem.draw(0, rng) if k == 1 else None
         search = run(problem, estimator._n_starts(), start)
-        return Fit(recipe.table(search.best.result.params), recipe, search, model, share, k)
+        return Fit(recipe.table(search.best.result.params), recipe, search, model, found, share, k)
 
-    return _best(estimator.n_components, fit, max(len(X) // 2, 1))
+    return _best(estimator.n_components, fit, max(data.n_rows // 2, 1))
 
 
 def _check_coordinates(layout: Layout) -> None:
@@ -262,7 +262,7 @@ def _check_components(n_components: int | str, most: int, what: str) -> None:
         raise ValueError(f"n_components must be at most {most}, the number of {what}, but got {n_components}")
 
 
-def fit_latent_class(estimator: EMImputer, data: Training, run: Run) -> Fit:
+def fit_latent_class(estimator: EMImputer, data: Data, run: Run) -> Fit:
     numeric = [column.name for column in data.columns if column.is_numeric]
     if numeric:
         raise ValueError(
@@ -306,7 +306,7 @@ def _numbers(most: int) -> Iterator[int]:
         power *= 2
 
 
-MODELS: dict[str, Callable[[EMImputer, Training, Run], Fit]] = {
+MODELS: dict[str, Callable[[EMImputer, Data, Run], Fit]] = {
     "gaussian": partial(fit_latent, exact_scale),
     "copula": partial(fit_latent, copula_scale),
     "mixture": fit_mixture,
@@ -317,6 +317,5 @@ MODELS: dict[str, Callable[[EMImputer, Training, Run], Fit]] = {
 
 def log_units(table: Table, codes: np.ndarray) -> np.ndarray:
     """What to add to log densities of coordinates, so that they are those of the columns; (n,)."""
-    units = np.array([-np.log(scale.scale) if isinstance(scale, Linear) else 0.0 for scale in table.scales])
-    logs: np.ndarray = ~np.isnan(codes) @ units
+    logs: np.ndarray = ~np.isnan(codes) @ units(table.scales)
     return logs

@@ -26,10 +26,7 @@ def as_table(estimator: EMImputer, X: Any, *, reset: bool) -> Any:
     if reset:  # later, the columns of the fit are missing
         refuse_no_columns(X)
     if blocks_of(X) is not None:
-        raise ValueError(
-            "X must be one table here, not blocks of rows; fit to a part of them, and give the others to partial_fit "
-            "one by one"
-        )
+        raise ValueError("X must be one table here, not blocks of rows; call this for each of them")
     if is_frame(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         if len(X) == 0:

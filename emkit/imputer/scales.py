@@ -8,13 +8,16 @@ and the last inf.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 
 from .columns import Column
+from .tallies import Moments, Ranks, Tally, level_weights, moments, ranks
 
 MOST_KNOTS = 2_000
 ATOM_SHARE = 0.05  # of the weight: a value of more is an atom
@@ -196,20 +199,15 @@ class Symbols:
 Scale = Linear | NormalScores | Cells | Dummies | Symbols
 
 
-def linear(codes: np.ndarray, weight: np.ndarray, n_levels: int = 0) -> Linear:
-    """From the known codes of a column and their weights."""
-    origin = codes[0]
-    centred = codes - origin  # so that nothing cancels
-    shift = weight @ centred / weight.sum()
-    scale = float(np.sqrt(weight @ (centred - shift) ** 2 / weight.sum()))
-    is_constant = scale <= 1e-14 * np.abs(codes).max()
-    return Linear(float(origin + shift), 1.0 if is_constant else scale, n_levels)
+def linear(moments: Moments, n_levels: int = 0) -> Linear:
+    scale = float(np.sqrt(moments.scatter / moments.weight))
+    is_constant = scale <= 1e-14 * max(abs(moments.low), abs(moments.high))
+    return Linear(moments.origin + moments.shift, 1.0 if is_constant else scale, n_levels)
 
 
-def normal_scores(codes: np.ndarray, weight: np.ndarray) -> NormalScores:
+def normal_scores(ranks: Ranks) -> NormalScores:
     """Ranks are those of the middle of equal values."""
-    values, place = np.unique(codes, return_inverse=True)
-    mass = np.bincount(place.ravel(), weight, len(values))
+    [(values, mass)] = ranks.joined.pieces
     total, ends = mass.sum(), np.cumsum(mass)
     scores = ndtri((ends - mass / 2) / total)
     is_atom = mass > ATOM_SHARE * total
@@ -222,39 +220,54 @@ def normal_scores(codes: np.ndarray, weight: np.ndarray) -> NormalScores:
     return NormalScores(values[kept], scores[kept], np.flatnonzero(is_atom[kept]), lower, upper)
 
 
-def cells(codes: np.ndarray, weight: np.ndarray, n_levels: int) -> Cells:
-    shares = _shares(codes, weight, n_levels)
-    cuts = ndtri(np.concatenate([[0.0], np.cumsum(shares)[:-1], [1.0]]))
+def cells(counts: np.ndarray) -> Cells:
+    """From the weights of the levels."""
+    cuts = ndtri(np.concatenate([[0.0], np.cumsum(_shares(counts))[:-1], [1.0]]))
     return Cells(cuts)
 
 
-def dummies(codes: np.ndarray, weight: np.ndarray, n_levels: int) -> Dummies:
-    return Dummies(_shares(codes, weight, n_levels))
+def dummies(counts: np.ndarray) -> Dummies:
+    """From the weights of the levels."""
+    return Dummies(_shares(counts))
 
 
-def _shares(codes: np.ndarray, weight: np.ndarray, n_levels: int) -> np.ndarray:
+def _shares(counts: np.ndarray) -> np.ndarray:
     """Of the levels; one that does not occur counts as half a row."""
-    counts = np.bincount(codes.astype(np.intp), weight, n_levels)
-    counts = np.where(counts > 0, counts, min(0.5, 0.01 * weight.sum()))
+    counts = np.where(counts > 0, counts, min(0.5, 0.01 * counts.sum()))
     shares: np.ndarray = counts / counts.sum()
     return shares
 
 
-def exact_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
+class Scaling(NamedTuple):
+    """How the scale of a column is made: what is tallied of its known codes, and what is made of the sum."""
+
+    tally: Tally
+    scale: Callable[[Any], Scale]
+
+
+MakeScale = Callable[[Column], Scaling]
+
+
+def exact_scale(column: Column) -> Scaling:
     """Each column as it is: numbers, numbers of levels, indicators."""
+    n_levels = len(column.levels)
     if column.kind == "nominal":
-        return dummies(codes, weight, len(column.levels))
-    return linear(codes, weight, len(column.levels))
+        return Scaling(partial(level_weights, n_levels), dummies)
+    return Scaling(moments, partial(linear, n_levels=n_levels))
 
 
-def copula_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
+def copula_scale(column: Column) -> Scaling:
     """Numbers by their ranks, levels as cells, but more than two unordered ones as indicators."""
     if column.is_numeric:
-        return normal_scores(codes, weight)
-    has_order = column.kind == "ordinal" or len(column.levels) <= 2
-    return (cells if has_order else dummies)(codes, weight, len(column.levels))
+        return Scaling(ranks, normal_scores)
+    n_levels = len(column.levels)
+    has_order = column.kind == "ordinal" or n_levels <= 2
+    return Scaling(partial(level_weights, n_levels), cells if has_order else dummies)
 
 
-def mixture_scale(column: Column, codes: np.ndarray, weight: np.ndarray) -> Scale:
+def mixture_scale(column: Column) -> Scaling:
     """Numbers as they are, levels as symbols: a Gaussian would collapse onto them."""
-    return linear(codes, weight) if column.is_numeric else Symbols(len(column.levels))
+    if column.is_numeric:
+        return Scaling(moments, linear)
+    n_levels = len(column.levels)
+    return Scaling(partial(level_weights, n_levels), lambda counts: Symbols(n_levels))

@@ -7,7 +7,7 @@ are filled with values. RawColumn with a value are copied as they are; they neve
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ def read_training(X: Any, columns: Any = None, missing_values: Any = np.nan) -> 
     a kind or an ordered list of levels. RawColumn equal to `missing_values` are missing; NaN stands for all that
     pandas and polars have for missing values.
     """
-    marker, table = check_marker(missing_values), _open(X)
-    requests = _requests(columns, table.names)
+    marker, table = check_marker(missing_values), open_table(X)
+    requests = requests_of(columns, table.names)
     codes, missing = _read_block(table, marker)
     made: list[Column] = []
     for j, request in enumerate(requests):
@@ -53,6 +53,14 @@ def read_training(X: Any, columns: Any = None, missing_values: Any = np.nan) -> 
     return tuple(made), codes
 
 
+def cells_of(X: Any, missing_values: Any) -> Iterator[tuple[RawColumn, np.ndarray, Any]]:
+    """The cells of each column, which of them are missing (n,), and its dtype."""
+    marker, table = check_marker(missing_values), open_table(X)
+    for j in range(len(table.names)):
+        cells = table.cells(j)
+        yield cells, _missing(table, j, cells, marker), table.dtype(j)
+
+
 def read(X: Any, columns: Sequence[Column], missing_values: Any = np.nan, unseen: str = "error") -> np.ndarray:
     """Codes (n, p) of more rows, in columns that are known by position.
 
@@ -60,7 +68,7 @@ def read(X: Any, columns: Sequence[Column], missing_values: Any = np.nan, unseen
     """
     if unseen not in ("error", "missing"):
         raise ValueError(f"unseen must be one of ['error', 'missing'], but got {unseen!r}")
-    marker, table = check_marker(missing_values), _open(X)
+    marker, table = check_marker(missing_values), open_table(X)
     _check_width(table, columns)
     codes, missing = _read_block(table, marker)
     for j, column in enumerate(columns):
@@ -86,7 +94,7 @@ def write(
     of integers that are continuous become float64, and a column with nothing but missing cells may get the dtype
     that it had in training.
     """
-    marker, table = check_marker(missing_values), _open(like)
+    marker, table = check_marker(missing_values), open_table(like)
     _check_width(table, columns)
     codes = _with_levels(codes, columns)
     places = np.arange(len(columns)) if kept is None else np.flatnonzero(kept)
@@ -143,7 +151,7 @@ def _check_width(table: Any, columns: Sequence[Column]) -> None:
         raise ValueError(f"X has {len(table.names)} columns, but {len(columns)} are expected")
 
 
-def _requests(columns: Any, names: Sequence[Hashable]) -> list[Request]:
+def requests_of(columns: Any, names: Sequence[Hashable]) -> list[Request]:
     """What the user asks of each column."""
     if columns is None or isinstance(columns, str):
         return [_request("all columns", columns)] * len(names)
@@ -171,7 +179,7 @@ def _request(name: Hashable, request: Any) -> Request:
     return check_levels(name, list(request))
 
 
-def _open(X: Any) -> Any:
+def open_table(X: Any) -> Any:
     """The table behind X. A library that was never imported has made no frame."""
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
     if pandas is not None and isinstance(X, pandas.DataFrame):
@@ -495,6 +503,11 @@ def _enum_with(dtype: Any, column: Column, decoded: np.ndarray) -> Any:
     if isinstance(trained, pl.Enum) and set(known) <= set(trained.categories):
         return trained
     return pl.Enum([*known, *(_text(level) for level in new)])
+
+
+def with_categories(dtype: Any, labels: Sequence[Any]) -> Any:
+    """A dtype of categories like another, with these."""
+    return type(dtype)(labels, dtype.ordered) if hasattr(dtype, "ordered") else type(dtype)(labels)
 
 
 def _scattered(fill: np.ndarray, holes: np.ndarray) -> Any:

@@ -141,8 +141,6 @@ class EMMixture(MixtureEstimator):
     (1, 2)
     """
 
-    _fits_collections = True
-
     __metadata_request__fit = MappingProxyType({"sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})

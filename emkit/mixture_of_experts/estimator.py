@@ -37,8 +37,6 @@ from .reading import (
 class MixtureOfExperts(EMEstimator):
     """What regressor and classifier share."""
 
-    _fits_collections = True
-
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, block_id=None, offset=None, exposure=None):
         """Fit gate and experts.

@@ -168,8 +168,6 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     [['pet'], ['rate']]
     """
 
-    _fits_collections = True
-
     __metadata_request__fit = MappingProxyType({"sample_weight": True})
     __metadata_request__partial_fit = MappingProxyType({"sample_weight": True})
     __metadata_request__score = MappingProxyType({"sample_weight": True})
