@@ -1,9 +1,10 @@
 """Chunks on the workers of a dask cluster: functions go to them, and only what these give comes back.
 
 A pass over the data is one task for each partition of a dask collection. The task reads the partition, cuts it into
-chunks and applies a function to each. So the data stay where dask has them, or are made there anew in each pass if they
-are not persisted. Statistics are added on the workers as far as a partition goes, in the order of `emkit.executors`: of
-n chunks some log2(n) sums come back. A worker that is lost costs time only: dask does its tasks again on another.
+chunks and applies a function to each. So the data stay where dask has them. If they are persisted, so are the chunks;
+else both are made anew in each pass, as they may be more than the workers can hold. Statistics are added on the workers
+as far as a partition goes, in the order of `emkit.executors`: of n chunks some log2(n) sums come back. A worker that is
+lost costs time only: dask does its tasks again on another.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import copy
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import accumulate, islice, repeat, takewhile
 from typing import Any, NamedTuple, TypeVar
 
@@ -55,13 +57,26 @@ class ClusterError(RuntimeError):
     """The cluster cannot go on: there is no fault in the data."""
 
 
-class Job(NamedTuple):
-    """What is to be done with each partition in a pass."""
+class Reading(NamedTuple):
+    """How chunks are made of a partition and its weights."""
 
     read: Callable[[Any], Any]
     split: Callable[[Any, np.ndarray | None], Iterator[Any]]
-    dtype: np.dtype
-    function: Callable[..., Any]
+    dtype: np.dtype  # of the weights
+
+
+@dataclass(frozen=True, eq=False)
+class Chunked:
+    """The chunks of a partition with this number of rows, or the error that ended it."""
+
+    n_rows: int
+    chunks: list[Any]
+    size: int  # bytes of the partition
+    error: Exception | None = None
+
+    def __sizeof__(self) -> int:
+        """By which dask decides what it moves to the disk."""
+        return self.size
 
 
 class Place(NamedTuple):
@@ -114,8 +129,9 @@ class RemoteSource:
         self.dtype = dtype
         self.n_features = n_features
         self._client = client
-        self._read, self._split = read, split
+        self._reading = Reading(read, split, dtype)
         self._parts = partitions.delayed
+        self._are_there = _are_there(partitions)
         weights = weight_parts(sample_weight, partitions.row_counts)
         is_here = sample_weight is not None and not is_collection(sample_weight)
         self._weights = _sent(client, weights) if is_here else weights
@@ -154,14 +170,33 @@ class RemoteSource:
     def resplit(self, split: Callable[[Any, np.ndarray | None], Iterator[Any]], n_features: int) -> RemoteSource:
         """The same rows in other chunks."""
         other = copy(self)
-        other._split, other.n_features, other._n_chunks = split, n_features, None
+        other._reading, other.n_features, other._n_chunks = self._reading._replace(split=split), n_features, None
+        for made in ("_sent_reading", "_kept"):
+            other.__dict__.pop(made, None)
         return other
+
+    @cached_property
+    def _sent_reading(self) -> Any:
+        return _sent(self._client, [self._reading])[0]
+
+    @cached_property
+    def _kept(self) -> list[Any]:
+        """The chunks of each partition, on the workers."""
+        import dask
+
+        work = dask.delayed(read_partition)
+        return list(self._client.compute([work(*self._raw(number)) for number in range(len(self._parts))]))
+
+    def _raw(self, number: int) -> tuple[Any, ...]:
+        """What `read_partition` is to have."""
+        return number, self._sent_reading, self._parts[number], self._weights[number]
 
     def _visits(self, numbers: Sequence[int], function: Callable[..., Any], places: Iterable[Place]) -> Iterator[Visit]:
         """What some partitions give, in their order; all are worked on at once."""
         futures: dict[int, Any] = {}
         try:
-            futures = self._submit(numbers, Job(self._read, self._split, self.dtype, function), places)
+            with _told_if_closed(self._client):
+                futures = self._submit(numbers, function, places)
             for visit in _outcomes(self._client, futures):
                 if visit.error is not None:
                     raise visit.error
@@ -171,15 +206,15 @@ class RemoteSource:
                 with suppress(Exception):  # the cluster may be gone
                     self._client.cancel(list(futures.values()))
 
-    def _submit(self, numbers: Sequence[int], job: Job, places: Iterable[Place]) -> dict[int, Any]:
-        """A future for each partition. The job is sent once; were it scattered, it would be lost with its worker."""
+    def _submit(self, numbers: Sequence[int], function: Callable[..., Any], places: Iterable[Place]) -> dict[int, Any]:
+        """A future for each partition. The function is sent once; were it scattered, it would be lost with a worker."""
         import dask
 
-        work = dask.delayed(visit_partition)
+        work = dask.delayed(visit_partition if self._are_there else read_and_visit)
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-            sent = self._client.submit(_itself, job, pure=False)
+            (sent,) = _sent(self._client, [function])
             tasks = [
-                work(number, sent, self._parts[number], self._weights[number], place)
+                work(sent, place, *([self._kept[number]] if self._are_there else self._raw(number)))
                 for number, place in zip(numbers, places, strict=False)
             ]
             return dict(zip(numbers, self._client.compute(tasks), strict=True))
@@ -192,31 +227,55 @@ class RemoteSource:
         return (Place(list(islice(tuples, n))) for n in self._n_chunks)
 
 
-def visit_partition(number: int, job: Job, block: Any, weight: Any, place: Place) -> Visit:
-    """On a worker: the function of each chunk of a partition, or the sums of these.
+def read_partition(number: int, reading: Reading, block: Any, weight: Any) -> Chunked:
+    """On a worker: the chunks of a partition.
 
     Errors are told and not raised: dask would take them for errors of the user's own graph.
     """
+    from dask.sizeof import sizeof
+
     try:
         with one_blas_thread():
-            X = read_named(job.read, number, block)
+            X = read_named(reading.read, number, block)
             if weight is not None:
-                weight = read_named(lambda given: check_block_weight(given, X.shape[0], job.dtype), number, weight)
-            chunks = list(chunks_named(job.split, number, X, weight))
-            results = map(job.function, chunks, *zip(*place.values, strict=True))
-            gathered = list(results) if place.first is None else nodes_of(results, place.first)
-            return Visit(X.shape[0], len(chunks), gathered)
+                weight = read_named(lambda given: check_block_weight(given, X.shape[0], reading.dtype), number, weight)
+            return Chunked(X.shape[0], list(chunks_named(reading.split, number, X, weight)), sizeof(block))
     except Exception as error:  # whatever it is: it is raised again where the fit is
+        return Chunked(0, [], 0, error)
+
+
+def visit_partition(function: Callable[..., Any], place: Place, chunked: Chunked) -> Visit:
+    """On a worker: the function of each chunk of a partition, or the sums of these. Errors as of `read_partition`."""
+    if chunked.error is not None:
+        return Visit(0, 0, [], chunked.error)
+    try:
+        with one_blas_thread():
+            results = map(function, chunked.chunks, *zip(*place.values, strict=True))
+            gathered = list(results) if place.first is None else nodes_of(results, place.first)
+            return Visit(chunked.n_rows, len(chunked.chunks), gathered)
+    except Exception as error:  # as above
         return Visit(0, 0, [], error)
+
+
+def read_and_visit(function: Callable[..., Any], place: Place, *raw: Any) -> Visit:
+    """Both in one task: chunks that are not kept do not travel."""
+    return visit_partition(function, place, read_partition(*raw))
+
+
+def _are_there(partitions: Partitions) -> bool:
+    """Whether the cluster holds the partitions, or what they are made of."""
+    from distributed import futures_of
+
+    return len(futures_of(partitions.collection)) >= len(partitions.row_counts)
 
 
 def _itself(value: T) -> T:
     return value
 
 
-def _sent(client: Any, arrays: list[Any]) -> list[Any]:
-    """Arrays as tasks of the cluster, which computes them again where they are lost."""
-    return [client.submit(_itself, array, pure=False) for array in arrays]
+def _sent(client: Any, values: list[Any]) -> list[Any]:
+    """Values as tasks of the cluster, which computes them again where they are lost."""
+    return [client.submit(_itself, value, pure=False) for value in values]
 
 
 def kept_there(parts: list[Any]) -> list[Any]:
@@ -278,8 +337,7 @@ def _await(client: Any, future: Any) -> None:
 
     last_seen = time.monotonic()
     while not future.done():
-        if client.status in ("closing", "closed"):
-            raise ClusterError("the dask client was closed")
+        _check_open(client)
         with suppress(TimeoutError):
             wait(future, timeout=POLL)
             return
@@ -287,6 +345,21 @@ def _await(client: Any, future: Any) -> None:
             last_seen = time.monotonic()
         elif time.monotonic() - last_seen > PATIENCE:
             raise ClusterError(f"the dask cluster has had no worker for {PATIENCE:g} seconds")
+
+
+@contextmanager
+def _told_if_closed(client: Any) -> Iterator[None]:
+    """dask has several errors for it."""
+    try:
+        yield
+    except Exception as error:
+        _check_open(client, error)
+        raise
+
+
+def _check_open(client: Any, cause: Exception | None = None) -> None:
+    if client.status in ("closing", "closed"):
+        raise ClusterError("the dask client was closed") from cause
 
 
 def _has_workers(client: Any) -> bool:

@@ -5,6 +5,7 @@ What a cluster fits has the bits of the fit in memory, as the bounds of the part
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -181,8 +182,11 @@ class TestLazyResults:
 def test_few_sums_leave_a_partition():
     """What a worker gives of 37 chunks of the tree, from chunk 5 on."""
     rows = np.random.default_rng(0).normal(size=(37 * CHUNK_ROWS, 1)).astype(np.float32)
-    job = emkit_distributed.Job(lambda block: block, split, np.dtype(np.float32), lambda chunk: chunk.X.sum())
-    visit = emkit_distributed.visit_partition(0, job, rows, None, emkit_distributed.Place(first=5))
+    reading = emkit_distributed.Reading(lambda block: block, split, np.dtype(np.float32))
+    chunked = emkit_distributed.read_partition(0, reading, rows, None)
+    assert sys.getsizeof(chunked) >= rows.nbytes
+    place = emkit_distributed.Place(first=5)
+    visit = emkit_distributed.visit_partition(lambda chunk: chunk.X.sum(), place, chunked)
     assert (visit.n_rows, visit.n_chunks, visit.error) == (len(rows), 37, None)
     assert [(node.start, 2**node.level) for node in visit.results] == [
         (5, 1),
