@@ -37,7 +37,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "within_subsection_order": "FileNameSortKey",  # choosing K comes first
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"(quickstart|poisson_mixture)\.py",
+    "ignore_pattern": r"(quickstart|poisson_mixture|larger_than_memory)\.py",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
