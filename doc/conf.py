@@ -5,9 +5,9 @@ from importlib.metadata import version as installed_version
 
 project = "emkit"
 author = "emkit developers"
-copyright = "2026, emkit developers"
 release = installed_version("emkit")
 version = release
+copyright = f"2026, emkit developers; this is version {release}"
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -47,9 +47,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"emkit {release}"
 html_static_path = ["_static"]
 html_css_files = ["emkit.css"]
-html_sidebars = {
-    page: [] for page in ("index", "when_em_fails", "architecture", "add_a_model", "changelog")
-}  # no pages below
+NO_PAGES_BELOW = ("index", "when_em_fails", "architecture", "add_a_model", "contributing", "changelog")
+html_sidebars = {page: [] for page in NO_PAGES_BELOW}
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -74,7 +73,7 @@ def plain_where_no_target(app, what, name, obj, options, lines):
     In the first line, which tables of contents repeat elsewhere, a reference is left out.
     """
     if lines:
-        lines[0] = re.sub(r" \(\[\d+\]_\)", "", lines[0])
+        lines[0] = re.sub(r" \(\[\d+\]_[^)]*\)", "", lines[0])
     cited = set(re.findall(r"^\s*\.\. \[(\d+)\]", "\n".join(lines), flags=re.MULTILINE))
     for index, line in enumerate(lines):
         if re.match(r"\w+ : ", line):

@@ -41,10 +41,12 @@ def test_figures_of_the_front_page_are_those_of_the_readme(name):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("plot_*.py")), ids=lambda path: path.stem)
-def test_an_example_has_a_title_and_a_picture(path):
+def test_an_example_has_a_title_and_a_picture_and_is_short(path):
     source = path.read_text(encoding="utf-8")
     assert re.match(r'"""\n.+\n=+\n\n\S', source)
     assert "plt.show()" in source
+    code = source.split('"""', 2)[2].splitlines()
+    assert sum(1 for line in code if line.strip() and not line.lstrip().startswith("#")) <= 60
 
 
 def test_every_page_of_the_guide_is_in_its_table():

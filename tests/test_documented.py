@@ -82,7 +82,7 @@ def is_made_by_users(cls):
 
 OBJECTS = public_objects()
 CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(value)}
-FUNCTIONS = {name: value for name, value in OBJECTS.items() if not inspect.isclass(value)}
+FUNCTIONS = {name: value for name, value in OBJECTS.items() if inspect.isroutine(value)}
 PARTS = re.compile(r"emkit\.(engine\.\w+Model|chunks|mixture|hidden_markov\.Hidden|topic_model|families)\.?")
 STEPS = {"log_prior", "n_free", "rounding"}
 
