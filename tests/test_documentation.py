@@ -40,6 +40,13 @@ def test_figures_of_the_front_page_are_those_of_the_readme(name):
     assert numbers(row) - {"1"} <= numbers(readme_tables()[name])
 
 
+@pytest.mark.parametrize(("page", "name"), [("mixture", "EMGaussianMixture"), ("iterative_imputer", "EMImputer")])
+def test_figures_of_pages_on_moving_are_those_of_the_readme(page, name):
+    table = read(f"doc/from_{page}.rst").split("\nSpeed\n-----\n")[1].split("   * - ", 2)[2].split("\n\n")[0]
+    assert len(numbers(table)) >= 10
+    assert numbers(table) <= numbers(readme_tables()[name])
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("plot_*.py")), ids=lambda path: path.stem)
 def test_an_example_has_a_title_and_a_picture_and_is_short(path):
     source = path.read_text(encoding="utf-8")
