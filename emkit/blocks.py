@@ -1,4 +1,14 @@
-"""Data that are read block by block: which inputs these are, and how their blocks are iterated."""
+"""Data that are read block by block: which inputs these are, and how their blocks are iterated.
+
+Where a method takes blocks of rows, they are one of these:
+
+- a list or tuple of tables: arrays, frames or, for topics, sparse matrices;
+- a function without arguments that returns, at each call, a new iterator over such tables, as from the parts of a file;
+- a dask array or frame, whose partitions are the blocks.
+
+One block is in memory at a time. A generator is refused: it can be read once, and EM reads the data many times. Where
+there is a response, each block is a pair (X, y). :doc:`The guide </user_guide/larger_than_memory>` has examples.
+"""
 
 from __future__ import annotations
 

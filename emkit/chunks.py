@@ -93,6 +93,7 @@ class Rows:
         return self._parts[key]
 
     def take(self, index: np.ndarray) -> Rows:
+        """Some rows, by their places (m,)."""
         return Rows(self.X[index], self.weight[index], None if self.labels is None else self.labels[index])
 
     def reweighted(self, weight: np.ndarray) -> Rows:

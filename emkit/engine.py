@@ -68,12 +68,24 @@ class EMModel(Protocol[Params, S]):
 
     @property
     def monotone(self) -> bool: ...
-    def init_params(self, chunks: Iterable[Any], rng: np.random.Generator) -> Params: ...
-    def e_step(self, params: Params, chunk: Any) -> S: ...
-    def m_step(self, stats: S, params: Params) -> Params: ...
-    def log_prior(self, params: Params) -> float: ...
-    def n_free(self, params: Params) -> int: ...
-    def rounding(self, params: Params) -> float: ...
+
+    def init_params(self, chunks: Iterable[Any], rng: np.random.Generator) -> Params:
+        """Parameters to start from, drawn by `rng`."""
+
+    def e_step(self, params: Params, chunk: Any) -> S:
+        """Expected sufficient statistics of the rows of a chunk, with their log-likelihood, under `params`."""
+
+    def m_step(self, stats: S, params: Params) -> Params:
+        """Parameters that maximise what the statistics of all rows leave to maximise; `params` are those before."""
+
+    def log_prior(self, params: Params) -> float:
+        """What a prior adds to the objective, natural log; 0 without one."""
+
+    def n_free(self, params: Params) -> int:
+        """Number of free parameters, for BIC and AIC."""
+
+    def rounding(self, params: Params) -> float:
+        """Relative error that rounding may make in the objective."""
 
 
 class VectorModel(EMModel[Params, S], Protocol[Params, S]):
@@ -86,8 +98,12 @@ class VectorModel(EMModel[Params, S], Protocol[Params, S]):
 
     @property
     def can_accelerate(self) -> bool: ...
-    def to_vector(self, params: Params) -> np.ndarray: ...
-    def from_vector(self, vector: np.ndarray, params: Params) -> Params | None: ...
+
+    def to_vector(self, params: Params) -> np.ndarray:
+        """The free parameters as an unconstrained vector (p,)."""
+
+    def from_vector(self, vector: np.ndarray, params: Params) -> Params | None:
+        """The parameters of a vector; None if there are none."""
 
 
 class SteppedModel(EMModel[Params, S], Protocol[Params, S]):
@@ -120,10 +136,26 @@ class Earlier(NamedTuple):
 
 @dataclass(frozen=True)
 class EMResult(Generic[Params, S]):
-    """What a run of EM gives; `objective` and `stats` belong to `params` (the last pass is an E-step).
+    """What a run of EM gives.
 
-    `gains` are those of the last plain steps. `flaw` names what makes the solution unfit for use ("" if nothing
-    does); see :func:`best_of`.
+    Attributes
+    ----------
+    params : Params
+        The parameters.
+    stats : Stats
+        Statistics of all rows under `params`: the last pass is an E-step.
+    objective : float
+        Log-likelihood plus log prior of `params`; natural log, total.
+    n_iter, n_e_steps : int
+        M-steps, and passes over the data.
+    converged : bool
+        Whether the stop rule was met.
+    history : tuple of Step
+        One for each iteration, from the start on.
+    gains : tuple of float
+        Those of the last plain steps.
+    flaw : str
+        What makes the solution unfit for use, "" if nothing does; see :func:`best_of`.
     """
 
     params: Params
@@ -325,5 +357,16 @@ def _warn_of_fall(model: EMModel[Params, S], before: Point[Params, S], after: Po
 
 
 def best_of(results: Sequence[EMResult[Params, S]]) -> EMResult[Params, S]:
-    """The result with the highest objective among those without a flaw; among all, if each has one. First of equals."""
+    """Choose the result with the highest objective among those without a flaw; among all, if each has one.
+
+    Parameters
+    ----------
+    results : sequence of EMResult
+        One or more.
+
+    Returns
+    -------
+    EMResult
+        The first of equals.
+    """
     return max(results, key=lambda r: (not r.flaw, -math.inf if math.isnan(r.objective) else r.objective))

@@ -66,6 +66,7 @@ FIRST, SECOND = TABLES["inputs"][:, 0], TABLES["inputs"][:, 1]
 RESPONSES = {
     "number": np.where(CLUSTER, SECOND, -SECOND) + np.arange(N) % 3 / 4,
     "count": np.arange(N) * 7 % 5 + 4.0 * CLUSTER,
+    "positive": np.arange(N) * 7 % 5 + 4.0 * CLUSTER + 1,
     "class": (CLUSTER + np.arange(N) % 5 // 4) % 2,
 }
 

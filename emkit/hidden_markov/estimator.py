@@ -75,8 +75,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     transmat_init : array-like of shape (n_components, n_components) or None, default=None
         Transition matrix at the start of EM, rows sum to one; zeros stay (left-right, banded).
     means_init, covariances_init, emissionprob_init, rates_init : array-like or None, default=None
-    weights_init, degrees_of_freedom_init : array-like or None, default=None
         Emission parameters at the start of EM, shaped as the fitted attributes.
+    weights_init, degrees_of_freedom_init : array-like or None, default=None
+        The same of mixtures and of Student's t.
     startprob_prior, transmat_prior : float or array-like, default=1.0
         Concentrations of Dirichlet priors, at least 1; 1 is maximum likelihood. One for all, or shaped as
         `startprob_` and `transmat_`.

@@ -84,11 +84,13 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     coef_ : ndarray of shape (n_components, n_classes, n_inputs), or (n_components, 1, n_inputs) for two classes
         Slopes of the log odds of each class (of the second of two); not with an estimator as expert.
     intercept_ : ndarray of shape (n_components, n_classes), or (n_components, 1) for two classes
+        Constants of each expert's linear predictors.
     noise_weight_ : float
         With ``noise=True``: share of the labels that is noise.
     gate_coef_ : ndarray of shape (n_components, n_gate_inputs)
         Of softmax gates; they add up to zero over experts (of a hierarchical gate over those of a group).
     gate_intercept_ : ndarray of shape (n_components,)
+        Constants of the softmax gate; they add up to zero over the experts.
     group_coef_, group_intercept_ : ndarray of shape (n_groups, n_gate_inputs) and (n_groups,)
         With ``gate="hierarchical"``.
     gate_means_, gate_covariances_ : ndarray of shape (n_components, n_gate_inputs[, n_gate_inputs])

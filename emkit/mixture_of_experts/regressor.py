@@ -98,6 +98,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     coef_ : ndarray of shape (n_components, n_inputs) or (n_components, n_outputs, n_inputs)
         Slopes of the experts; not with an estimator as expert.
     intercept_ : ndarray of shape (n_components,) or (n_components, n_outputs)
+        Constant of each expert's linear predictor.
     scale_ : ndarray of shape (n_components,)
         Standard deviation of the noise; of "student" the scale. For one response.
     covariances_ : ndarray of shape (n_components, n_outputs, n_outputs)
@@ -111,6 +112,7 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     gate_coef_ : ndarray of shape (n_components, n_gate_inputs)
         Of softmax gates; they add up to zero over experts (of a hierarchical gate over those of a group).
     gate_intercept_ : ndarray of shape (n_components,)
+        Constants of the softmax gate; they add up to zero over the experts.
     group_coef_, group_intercept_ : ndarray of shape (n_groups, n_gate_inputs) and (n_groups,)
         With ``gate="hierarchical"``.
     gate_means_, gate_covariances_ : ndarray of shape (n_components, n_gate_inputs[, n_gate_inputs])

@@ -24,17 +24,21 @@ class PooledEstimate:
     standard_error_ : ndarray of the shape of `coef_`
         Square roots of the total variance.
     intercept_standard_error_ : float or ndarray of the shape of `intercept_`
+        The same of the intercept.
     degrees_of_freedom_ : ndarray of the shape of `coef_`
         Those of Barnard and Rubin.
     intercept_degrees_of_freedom_ : float or ndarray of the shape of `intercept_`
+        The same of the intercept.
     covariance_ : ndarray of shape (c, c)
         Total covariance of all coefficients, flattened, and then of the intercepts, if any are fitted.
     relative_increase_ : ndarray of the shape of `coef_`
         Increase of the variance due to missing values, relative to that within the tables ([1]_, equation 3.1.7).
     intercept_relative_increase_ : float or ndarray of the shape of `intercept_`
+        The same of the intercept.
     fraction_missing_information_ : ndarray of the shape of `coef_`
         From 0 to 1 ([1]_, p. 77).
     intercept_fraction_missing_information_ : float or ndarray of the shape of `intercept_`
+        The same of the intercept.
     estimators_ : list of fitted estimators
         One for each table.
     n_imputations_ : int

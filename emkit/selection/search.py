@@ -338,7 +338,17 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
 
     @_best_has("sample")
     def sample(self, *args, **params):
-        """`sample` of the best estimator, whose arguments it takes."""
+        """Draw from the best estimator.
+
+        Parameters
+        ----------
+        *args, **params
+            Those of the estimator's own `sample`.
+
+        Returns
+        -------
+        What that returns.
+        """
         return self._best().sample(*args, **params)
 
     @_best_has("predict")
