@@ -12,17 +12,21 @@ from .partitions import aligned_parts, check_known, is_collection
 MOST_WEIGHT = {np.dtype(np.float64): 1e200, np.dtype(np.float32): 1e30}
 
 
-def check_sample_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray | None:
-    """Weights of the rows, (n,), or None for ones; finite, not negative, not all zero."""
+def check_sample_weight(
+    sample_weight: Any, n_rows: int | None, dtype: np.dtype, most: float | None = None
+) -> np.ndarray | None:
+    """Weights of the rows, (n,), or None for ones; finite, not negative, not all zero, at most `most`."""
     if sample_weight is None:
         return None
-    weight = check_block_weight(sample_weight, n_rows, dtype)
+    weight = check_block_weight(sample_weight, n_rows, dtype, most)
     if not weight.any():
         raise ValueError(f"sample_weight is zero for all rows (as {dtype}), but at least one weight must be positive")
     return weight
 
 
-def check_block_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) -> np.ndarray:
+def check_block_weight(
+    sample_weight: Any, n_rows: int | None, dtype: np.dtype, most: float | None = None
+) -> np.ndarray:
     """The same of a block of rows, which may all have weight zero."""
     weight = _as_numbers(sample_weight)
     if weight.ndim == 0 and n_rows is not None:
@@ -36,7 +40,7 @@ def check_block_weight(sample_weight: Any, n_rows: int | None, dtype: np.dtype) 
         raise ValueError(
             f"sample_weight must be finite and not negative, but sample_weight[{bad.argmax()}] is {weight[bad][0]}"
         )
-    most = MOST_WEIGHT[np.dtype(dtype)]
+    most = MOST_WEIGHT[np.dtype(dtype)] if most is None else most
     if weight.size and weight.max() > most:
         raise ValueError(
             f"sample_weight must be at most {most:g} as {dtype}, so that sums are finite, but "

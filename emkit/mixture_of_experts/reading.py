@@ -21,7 +21,7 @@ from .inputs import Inputs, read_inputs
 
 LARGEST = 1e150  # of an offset: its square is finite
 LEAST_SCALE = 1e-150  # of responses: its square is not zero
-FARTHEST = 1e70  # of inputs, in standard deviations: no prediction overflows
+FARTHEST = 1e140  # of inputs, in standard deviations: no prediction overflows
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,7 +67,7 @@ def log_likelihood_scorer(estimator: Any, X: Any, y: Any = None, *, sample_weigh
         raise ValueError(f"estimator must have score_samples, but {estimator!r} has not")
     takes_y = "y" in inspect.signature(estimator.score_samples).parameters
     scores = np.asarray(estimator.score_samples(X, y) if takes_y else estimator.score_samples(X), dtype=np.float64)
-    weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64))
+    weight = check_sample_weight(sample_weight, len(scores), np.dtype(np.float64), most=np.inf)
     return float(np.average(scores, weights=None if weight is None else weight / weight.max()))
 
 
