@@ -1,6 +1,7 @@
 """Fit a mixture to a Parquet file that is larger than the memory that the process may have.
 
-The rows are those of Old Faithful, again and again with a little noise. Needs pyarrow, and Linux for the limit.
+The rows are those of Old Faithful, again and again with a little noise. Needs pyarrow,
+and Linux for the limit.
 """
 
 import os
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 from emkit import EMGaussianMixture
 from emkit.datasets import load_old_faithful
 
-SPARE = 128 * 2**20  # bytes beyond those of Python and its libraries
+MB = 2**20
+SPARE = 128 * MB  # bytes beyond those of Python and its libraries
 with open("/proc/self/statm", encoding="ascii") as file:
     used = int(file.read().split()[5]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_DATA, (used + SPARE, used + SPARE))
@@ -30,7 +32,8 @@ def row_group():
     return pa.table({"duration": rows[:, 0], "waiting": rows[:, 1]})
 
 
-with pq.ParquetWriter(path, row_group().schema, compression="none", use_dictionary=False) as writer:
+plain = {"compression": "none", "use_dictionary": False}
+with pq.ParquetWriter(path, row_group().schema, **plain) as writer:
     for _ in range(400):
         writer.write_table(row_group())
 
@@ -48,4 +51,5 @@ print(mixture.means_.round(2))
 try:
     pq.read_table(path)
 except MemoryError:
-    print(f"Read at once, {os.path.getsize(path) / 2**20:.0f} MB do not fit into {SPARE / 2**20:.0f} MB.")
+    size = os.path.getsize(path)
+    print(f"Read at once, {size // MB} MB do not fit into {SPARE // MB} MB.")
