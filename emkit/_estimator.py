@@ -34,7 +34,6 @@ ACCELERATE = ("auto", "squarem", "anderson", False)
 class EMEstimator(CallbackSupportMixin, BaseEstimator):
     """Restarts, acceleration, callbacks, history and pickling for every estimator."""
 
-    _rows_stand_alone = True  # so that a table can be cut anywhere
     _online_step = staticmethod(online_step)  # what `partial_fit` does with the statistics of a batch
 
     def _check_shared_params(self) -> None:
@@ -81,6 +80,9 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         for name in (*CARRIED, *more):
             if hasattr(owner, name):
                 setattr(self, name, getattr(owner, name))
+
+    def _check_passes(self, X: Any, sample_weight: Any) -> None:
+        """ValueError for what `fit_in_passes` cannot take, and what no batch alone would tell."""
 
     def _about_all_responses(self, responses: Callable[[], Iterable[Any]]) -> dict[str, Any]:
         """What `partial_fit` is to know of the responses of all batches, by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from sklearn.utils.validation import _num_samples
 
 from ._weights import check_sample_weight
 from .blocks import Blocks, blocks_of, iterate, with_weights
+from .partitions import Aligned, Partitions, aligned_parts, is_collection
 
 
 class Batch(NamedTuple):
@@ -105,18 +106,24 @@ class BlockBatches:
 def batches_of(
     estimator: Any, X: Any, y: Any, sample_weight: Any, batch_rows: int, rng: np.random.Generator
 ) -> TableBatches | BlockBatches:
-    """Of a table, or of blocks, which are pairs if the estimator needs responses; a new pass at each iteration."""
+    """Of a table, or of blocks, which are pairs if the estimator needs responses; a new pass at each iteration.
+
+    Beside a dask collection the responses are cut as it is.
+    """
+    if not (callable(X) or hasattr(X, "shape") or isinstance(X, Sequence | Iterator)):  # an iterator is refused below
+        raise ValueError(
+            f"X must be a table, a list of blocks, or a function that yields blocks, but got a {type(X).__name__}"
+        )
     pairs = get_tags(estimator).target_tags.required
-    blocks = blocks_of(X, pairs=pairs)
+    if pairs and y is not None and is_collection(X):
+        blocks: Blocks | None = Aligned(X, aligned_parts("y", y, Partitions(X).row_counts))
+        y = None
+    else:
+        blocks = blocks_of(X, pairs=pairs)
     if blocks is not None:
         if pairs and y is not None:
             raise ValueError("X is read block by block, as pairs (X, y), so y must be None")
         return BlockBatches(blocks, sample_weight, batch_rows, pairs=pairs)
-    if not estimator._rows_stand_alone:
-        raise ValueError(
-            "X must be a function that returns an iterable of blocks at each call, or a list of sequences: where rows "
-            "follow each other, one table cannot be cut into batches"
-        )
     if pairs and y is None:
         raise ValueError("y is None, but responses are needed; where X is read block by block, in pairs (X, y)")
     return TableBatches(X, y if pairs else None, sample_weight, batch_rows, rng)

@@ -156,6 +156,8 @@ class RemoteSource:
             n_chunks.append(visit.n_chunks)
         if n_rows == 0:
             raise ValueError("X has no rows (n_samples=0): all its partitions are empty")
+        if not any(n_chunks):
+            raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
         if self._n_rows not in (None, n_rows):
             raise ValueError(f"X had {self._n_rows} rows at first, but {n_rows} when it was computed again")
         if self._n_chunks not in (None, n_chunks):

@@ -109,6 +109,8 @@ def weighted_sums(scores: Any, sample_weight: Any) -> tuple[float, float]:
     weights = weight_parts(sample_weight, scores.chunks[0])
     sums = [dask.delayed(_sums)(part, weight) for part, weight in zip(delayed_parts(scores), weights, strict=True)]
     total, weight = np.sum(dask.compute(*sums), axis=0)
+    if sample_weight is None and not weight > 0:
+        raise ValueError("X has no rows (n_samples=0): all its partitions are empty")
     if not weight > 0:
         raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
     return float(total), float(weight)

@@ -130,11 +130,12 @@ def fit_in_passes(
         An array, a frame, a sparse matrix or a memory map; or a function that returns, at each call, an iterable of
         blocks of rows, or a list of these: what a block may be, the estimator's `fit` says. Rows in memory are taken in
         a random order, by the estimator's `random_state`. Rows of a memory map and blocks come as they lie, which
-        should be in no order that matters. For hidden Markov models blocks, of whole sequences.
+        should be in no order that matters. For hidden Markov models blocks, of whole sequences. Levels and symbols that
+        the first batch lacks are refused later, unless `columns` of :class:`emkit.EMImputer` or `n_symbols` tell them.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or None, default=None
         Responses, for mixtures of experts; None where blocks are pairs (X, y). Ignored by the others.
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        A row of weight w counts as w rows.
+        A row of weight w counts as w rows. None for hidden Markov models.
     n_passes : int, default=1
         Passes over the data. More of them help where there are few batches.
     batch_rows : int, default=10_000
@@ -156,7 +157,7 @@ def fit_in_passes(
     -----
     After m batches of equal size the last has the share (m + 1)^-0.6 in the statistics. In the end these are averaged
     over all steps, so that little of the noise of single batches is left. A pass costs as much as one of `fit`, which
-    makes dozens. Memory is that of two batches.
+    makes dozens. Memory is that of two batches. A checkpoint is not written.
 
     Examples
     --------
@@ -173,9 +174,12 @@ def fit_in_passes(
     """
     check_integer("n_passes", n_passes, 1)
     check_integer("batch_rows", batch_rows, 1)
+    if isinstance(estimator, type) or not hasattr(estimator, "_online_step"):
+        raise ValueError(f"estimator must be one of emkit's, but got {estimator!r}")
     if not hasattr(estimator, "partial_fit"):
         raise ValueError(f"estimator must have partial_fit, which {type(estimator).__name__} has not as it is set")
     fitted = estimator._blank_copy()
+    fitted._check_passes(X, sample_weight)
     batches = batches_of(fitted, X, y, sample_weight, batch_rows, fitted._random_generator())
     about_responses = fitted._about_all_responses(batches.responses)
     fitted._online_step = steps = Averaging()

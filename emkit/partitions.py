@@ -17,8 +17,12 @@ MEND_SIZES = "call X.compute_chunk_sizes() first (of a frame: X.to_dask_array(le
 
 
 def is_collection(X: Any) -> bool:
-    """Whether X is a dask array or a dask frame."""
-    return type(X).__module__.partition(".")[0] in ("dask", "dask_expr") and hasattr(X, "ndim")
+    """Whether X is a dask array or a dask frame. ValueError for another object of dask."""
+    if type(X).__module__.partition(".")[0] not in ("dask", "dask_expr"):
+        return False
+    if not isinstance(getattr(X, "ndim", None), int):
+        raise ValueError(f"a dask array or frame is needed, but got a dask {type(X).__name__}")
+    return True
 
 
 def refuse_collection(X: Any) -> None:
@@ -76,7 +80,7 @@ class Partitions:
         if not is_array(X):
             row = X._meta_nonempty.iloc[:1]
             return row.mask(np.array([[getattr(dtype, "kind", "O") in "iuf" for dtype in row.dtypes]]), 0)
-        row = np.zeros((1, X.shape[1]), dtype=X.dtype)
+        row = np.full((1, X.shape[1]), "0" if X.dtype.kind in "US" else 0, dtype=X.dtype)
         return sp.csr_array(row) if sp.issparse(X._meta) else row
 
 

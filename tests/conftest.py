@@ -25,7 +25,7 @@ def cluster():
     with (
         dask.config.set(few),
         distributed.LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, memory_limit="1GiB", dashboard_address=None
+            n_workers=2, processes=True, threads_per_worker=1, memory_limit="1GiB", dashboard_address=":0"
         ) as local,
         distributed.Client(local, set_as_default=False) as client,
     ):

@@ -18,7 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from emkit import EMGaussianMixture, EMTopicModel
+from emkit import EMGaussianMixture, EMImputer, EMMixture, EMTopicModel
 from emkit import distributed as emkit_distributed
 from emkit.chunks import CHUNK_ROWS, split
 from emkit.executors import Serial
@@ -26,6 +26,7 @@ from emkit.selection import ComponentSearch
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+bag = pytest.importorskip("dask.bag")
 da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 
@@ -106,6 +107,17 @@ class TestWithoutCluster:
     def test_infinity(self):
         with pytest.raises(ValueError, match=r"block 2 of X \(from 0\) is refused: Input X contains infinity"):
             mixture().fit(lazy(with_infinity()))
+
+    @pytest.mark.parametrize(
+        "other", [dask.delayed(np.ones)((3, 2)), dask.bag.from_sequence([1, 2])], ids=["delayed", "bag"]
+    )
+    def test_other_objects_of_dask(self, other):
+        with pytest.raises(ValueError, match="a dask array or frame is needed, but got a dask"):
+            mixture().fit(other)
+
+    def test_numbers_in_strings(self):
+        strings = da.from_array(A[:300].round(2).astype("U9"), chunks=(100, -1))
+        assert_allclose(mixture().fit(strings).means_, mixture().fit(A[:300].round(2)).means_, rtol=1e-10)
 
     def test_topics(self):
         in_blocks = EMTopicModel(2, random_state=0, max_iter=3, tol=0).fit([COUNTS[:1000], COUNTS[1000:]])
@@ -274,6 +286,11 @@ class TestOnCluster:
         """In one chunk, whatever the partitions are; only the moments are added in another order."""
         on_cluster = mixture().fit(lazy(A[:3_000], 1_000))
         assert_allclose(on_cluster.means_, mixture().fit(A[:3_000]).means_, rtol=1e-10)
+
+    @pytest.mark.parametrize("estimator", [EMGaussianMixture(2), EMMixture(2), EMTopicModel(2), EMImputer()])
+    def test_weights_that_are_all_zero(self, estimator):
+        with pytest.raises(ValueError, match="sample_weight is zero for all rows"):
+            estimator.fit(da.ones((30, 2), chunks=(10, 2)), sample_weight=da.zeros(30, chunks=10))
 
     def test_no_rows(self):
         with pytest.raises(ValueError, match="all its partitions are empty"):

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.cluster import MiniBatchKMeans
 from test_online_hidden_markov import drawn
 
 from emkit import (
@@ -12,6 +14,7 @@ from emkit import (
     EMHiddenMarkov,
     EMImputer,
     EMMixture,
+    EMMixtureOfExpertsRegressor,
     EMTopicModel,
 )
 from emkit.online import Averaging, fit_in_passes
@@ -296,3 +299,62 @@ class TestRefused:
         once = iter([self.X])
         with pytest.raises(ValueError, match="yielded no rows"):
             fit_in_passes(EMGaussianMixture(2, random_state=0), lambda: once, n_passes=2)
+
+    @pytest.mark.parametrize("X", [None, 3, {"a": np.ones((3, 2))}])
+    def test_what_is_no_data(self, X):
+        with pytest.raises(ValueError, match=f"X must be a table, .* but got a {type(X).__name__}"):
+            fit_in_passes(EMGaussianMixture(2), X)
+
+    @pytest.mark.parametrize("estimator", [MiniBatchKMeans(2), EMGaussianMixture])
+    def test_what_is_no_estimator_of_ours(self, estimator):
+        with pytest.raises(ValueError, match="estimator must be one of emkit's, but got"):
+            fit_in_passes(estimator, np.ones((30, 2)))
+
+
+class TestSequences:
+    """Of 10 rows, in blocks of 20."""
+
+    table = pd.DataFrame({"person": np.repeat(np.arange(40), 10), "count": np.tile([1, 9], 200)})
+    chain = EMHiddenMarkov(2, emission="poisson", sequence="person", random_state=0, max_iter=5, tol=0)
+
+    def cut(self, first):
+        return [self.table[start : start + 20] for start in range(first, len(self.table), 20)]
+
+    def test_whole_ones(self):
+        assert fit_in_passes(self.chain, lambda: self.cut(0), batch_rows=20).n_sequences_ == 40
+
+    def test_one_that_goes_on_in_another_batch(self):
+        """No batch could tell."""
+        with pytest.raises(ValueError, match="sequence 2 is in two blocks of X"):
+            fit_in_passes(self.chain, lambda: self.cut(5), batch_rows=20)
+
+    def test_weights(self):
+        with pytest.raises(ValueError, match="the weights of a hidden Markov model belong to sequences"):
+            fit_in_passes(self.chain, lambda: self.cut(0), sample_weight=np.ones(40))
+
+
+class TestDask:
+    def test_responses_beside(self):
+        da = pytest.importorskip("dask.array")
+        X, noise = np.random.default_rng(0).normal(size=(2, 600, 2))
+        y, weight = np.where(noise[:, 0] > 0, X[:, 0], -X[:, 0]) + 0.1 * noise[:, 1], np.arange(600.0)
+        experts = EMMixtureOfExpertsRegressor(2, random_state=0)
+        parts = [(X[start : start + 200], y[start : start + 200]) for start in range(0, 600, 200)]
+        expected = fit_in_passes(clone(experts), parts, sample_weight=weight, batch_rows=200).coef_
+        for responses in (y, da.from_array(y, chunks=150)):
+            lazy = da.from_array(X, chunks=(200, 2))
+            fitted = fit_in_passes(clone(experts), lazy, responses, sample_weight=weight, batch_rows=200)
+            assert_array_equal(fitted.coef_, expected)
+
+    @pytest.mark.parametrize("by_frame", [False, True])
+    def test_sequences(self, by_frame):
+        dd = pytest.importorskip("dask.dataframe")
+        table = TestSequences.table
+        cut = dd.from_map(lambda start: table[start : start + 20], range(5, 400, 20), meta=table[:0])
+        message = "sequence 2 is in two partitions of X" if by_frame else "something must tell its sequences apart"
+        with pytest.raises(ValueError, match=message):
+            fit_in_passes(
+                clone(TestSequences.chain).set_params(sequence="person" if by_frame else None),
+                cut if by_frame else cut.to_dask_array(lengths=True),
+                batch_rows=20,
+            )

@@ -26,7 +26,7 @@ from .partitioned import by_partition
 from .reading import as_sequences, check_ignored, check_values, holds_sequences, is_many, read, to_row_order
 from .sequences import split
 from .smoothing import filtered, row_scores
-from .stepwise import fit_online
+from .stepwise import check_passes, fit_online
 from .streams import source_of
 
 WITH_ID = MappingProxyType({"sequence_id": True})
@@ -183,8 +183,6 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
     [13.1, 19.7, 29.7]
     """
 
-    _rows_stand_alone = False
-
     __metadata_request__fit = MappingProxyType({"sequence_id": True, "sample_weight": True, "labels": True})
     __metadata_request__partial_fit = MappingProxyType({"sequence_id": True, "sample_weight": True})
     __metadata_request__score = MappingProxyType({"sequence_id": True, "sample_weight": True})
@@ -310,6 +308,9 @@ class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityM
         return self._fit_copy(
             checkpointed(fit), X, sequence_id=sequence_id, sample_weight=sample_weight, labels=labels, lengths=lengths
         )
+
+    def _check_passes(self, X, sample_weight):
+        check_passes(self, X, sample_weight)
 
     @with_callbacks
     def partial_fit(self, X, y=None, *, sequence_id=None, sample_weight=None, lengths=None):

@@ -96,6 +96,10 @@ class Collected:
             raise ValueError("sample_weight is zero for all rows, but at least one weight must be positive")
         return found
 
+    def check_whole(self) -> None:
+        """ValueError if a sequence is in two partitions."""
+        _ = self._found
+
     @cached_property
     def lengths(self) -> np.ndarray:
         """Of all sequences, (s,)."""
@@ -103,7 +107,7 @@ class Collected:
 
     def chunks(self, chunk_rows: int) -> Source:
         """Those of the engine; chunks end where partitions do."""
-        _ = self._found  # so that ids have been looked at
+        self.check_whole()
         return self._source_of(partial(_chunks, chunk_rows))
 
     def lengths_of_pieces(self, size: int) -> np.ndarray:

@@ -8,12 +8,14 @@ References
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._blas import one_blas_thread
+from ..blocks import blocks_of
 from ..executors import each, executor_for
 from ..families.base import Family, Options
 from ..partitions import is_collection
@@ -92,6 +94,28 @@ def _batch(
     table = read(estimator, X, reset=False, **metadata)
     check_values(family, table.X, table.passed)
     return split(as_sequences(table), rows), lambda: [table]
+
+
+def check_passes(estimator: EMHiddenMarkov, X: Any, sample_weight: Any) -> None:
+    """ValueError for passes over what is no blocks of whole sequences, or has weights, which belong to sequences."""
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight must be None: the weights of a hidden Markov model belong to sequences, so give them with "
+            "these to partial_fit"
+        )
+    blocks = blocks_of(X)
+    if blocks is None:
+        raise ValueError(
+            "X must be a function that returns an iterable of blocks at each call, or a list of sequences: where rows "
+            "follow each other, one table cannot be cut into batches"
+        )
+    reader = estimator._blank_copy()
+    if is_collection(X):
+        collected(reader, X, reset=True).check_whole()
+        return
+    source = source_of(reader, blocks, reset=True)
+    assert source is not None  # of blocks there is one
+    deque(source.tables(), maxlen=0)  # an id that comes again is an error
 
 
 def _statistics(

@@ -98,7 +98,7 @@ def fit_on_cluster(n, d, k):
     import dask.array as da
     from distributed import Client, LocalCluster, wait
 
-    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0")
     client = Client(cluster)
     size = 500_000
     parts = [dask.delayed(part)(start, min(size, n - start), d, k) for start in range(0, n, size)]
