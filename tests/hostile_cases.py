@@ -286,6 +286,13 @@ def memory_map(X: np.ndarray) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
+def packed(X: np.ndarray) -> np.ndarray:
+    """Numbers at addresses that are no multiples of their size."""
+    records = np.zeros(len(X), [("one byte", "i1"), ("row", X.dtype, X.shape[1:])])
+    records["row"] = X
+    return records["row"]
+
+
 def masked(X: np.ndarray, dtype: Any = float) -> np.ndarray:
     """NaN as a mask over a number that must not be looked at."""
     return np.ma.masked_array(np.where(np.isnan(X), 2, X).astype(dtype), np.isnan(X))
@@ -299,6 +306,7 @@ FLOATS = {
     "memory map": Row(memory_map),
     "Fortran order": Row(np.asfortranarray),
     "big-endian": Row(lambda X: X.astype(">f8")),
+    "a field of packed records": Row(packed),
     "every other row": Row(lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3]),
     "reversed": Row(lambda X: X[::-1].copy()[::-1]),
     "float16": Row(lambda X: X.astype(np.float16)),
