@@ -40,7 +40,7 @@ def n_rows(rng):
 
 
 def of_complete_rows(rng):
-    """In units that are powers of two up to 2^60; equal rows, and far ones, of which rounding decides whose they are."""
+    """In units that are powers of two up to 2^60; equal rows, and far ones, which rounding assigns."""
     dtype, kind = rng.choice(DTYPES), str(rng.choice(["full", "shared", "diag"]))
     p = gaussian.problem(n_rows(rng), size(rng), size(rng), dtype, kind == "shared", int(rng.integers(1000)))
     unit = dtype(2.0) ** dtype(rng.integers(-60, 61) if dtype is np.float64 else rng.integers(-15, 16))
@@ -117,7 +117,7 @@ def of_chains(rng):
 
 
 def of_nearly_certain_chains(rng):
-    """The fast kernel flags the sequences whose probabilities underflow; of the others its results are those in logs."""
+    """Sequences whose probabilities underflow are flagged; of the others results are those in logs."""
     k, lengths = size(rng), [size(rng, most=30) for _ in range(size(rng, most=8))]
     p = markov.problem(k, lengths, bool(rng.integers(2)), int(rng.integers(1000)), rng.choice([30.0, 100.0, 1000.0]))
     in_logs = p.in_logs(markov.kernels)
@@ -128,6 +128,30 @@ def of_nearly_certain_chains(rng):
         if not is_unsafe:
             assert_allclose(state[start:stop, :k], in_logs[2][start:stop, :k], rtol=1e-7, atol=1e-9)
             assert_allclose(likelihood, in_logs[1][start:stop].sum(), rtol=1e-9)
+
+
+def of_blocks(rng):
+    """A part of a sequence, there and back; draws of its paths."""
+    k, n = size(rng), size(rng, most=60)
+    p = markov.problem(k, [n], bool(rng.integers(2)), int(rng.integers(1000)))
+    tail, uniform = p.padded(rng.random(k)), rng.random((5, n))
+    filtered = p.filter(markov.reference)[0]
+    results = []
+    for module in (markov.kernels, markov.reference):
+        state, head, log_likelihood, pairs, *_ = p.there_and_back(module, tail, place=markov.unaligned)
+        value, paths = p.padded(markov.log(p.startprob), -np.inf), np.full((5, n), -9)
+        module.viterbi_forward(p.log_density, markov.log(p.transmat), value)
+        module.sample_paths(filtered, p.transmat, uniform, np.empty(k), paths)
+        results.append([state, head, log_likelihood, pairs, value, paths])
+    markov.assert_agree(*results)
+
+
+def of_shares(rng):
+    dtype = rng.choice(DTYPES)
+    x = rng.normal(size=(n_rows(rng), size(rng))) * rng.choice([1e-3, 1, 30]) + rng.choice([0, -500])
+    x[rng.random(x.shape) < 0.1] = -np.inf
+    results = [gaussian.softmax_by(module, x.astype(dtype)) for module in (kernels, reference)]
+    gaussian.assert_agree(*results, gaussian.TOLERANCE[dtype])
 
 
 def of_documents(rng):
