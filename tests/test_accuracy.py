@@ -1,4 +1,6 @@
-"""Parameters are recovered and intervals cover, by simulation; the cases: `accuracy`. The bounds allow for its errors."""
+"""Parameters are recovered and intervals cover, by simulation; the cases: `accuracy`."""
+
+from itertools import pairwise
 
 import pytest
 from accuracy import CASES, DOCUMENTS, INTERVALS, covered, distance, measure
@@ -30,5 +32,5 @@ def test_topics(method):
     """With each four times as many documents they come nearer, by a half if all error were of the sample."""
     distances = [distance(method, n, 5) for n in DOCUMENTS]
     assert distances[0] < 0.06
-    for before, after in zip(distances, distances[1:], strict=False):
+    for before, after in pairwise(distances):
         assert after < 0.75 * before
