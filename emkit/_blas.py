@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
-from threadpoolctl import ThreadpoolController
+import threadpoolctl
 
-_lock = threading.Lock()
-_fits_running = 0
-_limit: Any = None
+from ._shared import End, Shared
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all loaded libraries, so once is enough
+def _blas() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")  # looks through all libraries, so once
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread. The limit holds for the whole process, so fits that overlap share it."""
-    global _fits_running, _limit
-    with _lock:
-        if _fits_running == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
-        _fits_running += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _fits_running -= 1
-            if _fits_running == 0:
-                _limit.restore_original_limits()
+def _limit() -> End:
+    limit = _blas().limit(limits=1)
+    if any(library["num_threads"] > 1 for library in _blas().info()):
+        return lambda: None  # another thread has its own limit
+
+    def end() -> None:
+        release_control()
+        limit.restore_original_limits()
+        release_control()
+
+    return end
+
+
+def release_control() -> None:
+    """Let any thread set limits: from threadpoolctl 3.8 on only that may which was the first, as long as it lives.
+
+    But the last of some fits at once may end in another.
+    """
+    clear = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
+one_blas_thread = Shared(_limit)  # fits that overlap share it

@@ -18,8 +18,9 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -43,7 +44,8 @@ class OnlineModel(EMModel[Params, S], Protocol[Params, S]):
     def recentre(self, stats: S, params: Params, new_params: Params) -> S: ...
 
 
-class OnlineState(NamedTuple, Generic[Params, S]):
+@dataclass(frozen=True)
+class OnlineState(Generic[Params, S]):
     """Parameters and averaged statistics (about those parameters, per unit of weight); rows and batches seen."""
 
     params: Params
@@ -114,7 +116,7 @@ class Averaging:
             return following
         params = model.m_step(self._average, following.params)
         self._average = model.recentre(self._average, following.params, params)
-        return following._replace(params=params, stats=self._average)
+        return replace(following, params=params, stats=self._average)
 
 
 def fit_in_passes(

@@ -84,6 +84,16 @@ def both(one: Watch, other: Watch) -> Watch:
     return watch
 
 
+class Interrupt:
+    """Watches runs in other threads, and stops them once an error or the user has ended the search they belong to."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def watch(self, number: int) -> Callable[[Step, Any], bool]:
+        return lambda step, params: self.came
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to climb: see :func:`emkit.engine.run_em`."""
@@ -159,6 +169,15 @@ def search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.
     UnusableStartError
         If EM could not go on from any of the starts.
     """
+    interrupt = Interrupt()
+    try:
+        return _search(problem, plan, replace(settings, watch=both(settings.watch, interrupt.watch)), rng)
+    except BaseException:  # KeyboardInterrupt too
+        interrupt.came = True
+        raise
+
+
+def _search(problem: Problem[Params, S], plan: Plan, settings: Settings, rng: np.random.Generator) -> Search[Params, S]:
     n_starts = plan.heats[0].n_starts
     rngs = rng.spawn(n_starts)
     _ = problem.sample  # made before threads ask for it

@@ -14,6 +14,7 @@ import numpy as np
 
 from .chunks import Rows
 from .engine import EMModel, EMResult, ObjectiveFellWarning, Stats, run_em
+from .families.base import Sums
 
 __all__ = ["check_em_model"]
 
@@ -294,7 +295,7 @@ def _leaves(value: Any) -> list[np.ndarray]:
     """The numbers in a value made of tuples and dataclasses."""
     if is_dataclass(value):
         value = tuple(getattr(value, f.name) for f in fields(value))
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list | Sums):
         return [leaf for part in value for leaf in _leaves(part)]
     array = np.asarray(value)
     return [array] if array.dtype.kind in "fiubc" else []

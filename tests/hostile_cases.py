@@ -1,4 +1,4 @@
-"""What `test_hostile.py` fits to what: estimators in small settings, plain tables for them, and tables of hostile ones.
+"""What `test_hostile.py` fits to the estimators of `all_estimators.py`: tables of hostile data.
 
 A row of a table makes something hostile of a plain array, and says what each estimator answers: it fits (None), or a
 regular expression that the error must match. `but` has the exceptions, by the name of an estimator's setting, by its
@@ -16,114 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-
-from emkit import (
-    ComponentSearch,
-    EMGaussianMixture,
-    EMHiddenMarkov,
-    EMImputer,
-    EMMixture,
-    EMMixtureOfExpertsClassifier,
-    EMMixtureOfExpertsRegressor,
-    EMTopicModel,
-)
+from all_estimators import COLUMNS, N
 
 pl = pytest.importorskip("polars")
 
 nan, inf = np.nan, np.inf
-N = 24
-CLUSTER = np.arange(N) // (N // 2)
-
-# --- the columns: estimators --------------------------------------------------------------------------------------
-
-
-def _numbers() -> np.ndarray:
-    """Two clusters; multiples of 1/4, so that any floating-point type holds them, and four times them are integers."""
-    X = np.random.default_rng(0).normal(size=(N, 3))
-    X[CLUSTER == 1] += [4, 4, 0]
-    return np.rint(4 * X) / 4
-
-
-def _counts(high: int, d: int) -> np.ndarray:
-    """Integers below `high`, of which none is missing; no row is zero."""
-    X = np.random.default_rng(1).integers(0, high, (N, d)).astype(float)
-    X[CLUSTER == 1, 0] = high - 1
-    X[0], X[-1] = 0, high - 1
-    X[0, 1] = X[-1, 0] = 1
-    return X
-
-
-TABLES = {
-    "numbers": _numbers(),
-    "inputs": _numbers(),
-    "counts": _counts(9, 3),
-    "symbols": _counts(3, 3),
-    "levels": _counts(3, 3),
-    "bits": _counts(2, 3),
-    "tokens": _counts(5, 6),
-}
-FIRST, SECOND = TABLES["inputs"][:, 0], TABLES["inputs"][:, 1]
-RESPONSES = {
-    "number": np.where(CLUSTER, SECOND, -SECOND) + np.arange(N) % 3 / 4,
-    "count": np.arange(N) * 7 % 5 + 4.0 * CLUSTER,
-    "positive": np.arange(N) * 7 % 5 + 4.0 * CLUSTER + 1,
-    "class": (CLUSTER + np.arange(N) % 5 // 4) % 2,
-}
-
-
-class Column(NamedTuple):
-    """An estimator in a setting: what makes it, and the kinds of table and response that it takes."""
-
-    make: Callable[[], Any]
-    kind: str
-    response: str | None = None
-
-    @property
-    def X(self) -> np.ndarray:
-        return TABLES[self.kind].copy()
-
-    @property
-    def y(self) -> np.ndarray | None:
-        return None if self.response is None else RESPONSES[self.response].copy()
-
-
-def _maker(cls: type, *args: Any, **options: Any) -> Callable[[], Any]:
-    few = {"random_state": 0, "n_init": 1, "max_iter": 20, "tol": 1e-4, **options}
-    return lambda: cls(*args, **few)
-
-
-def _search() -> Any:
-    return ComponentSearch(EMGaussianMixture(n_init=1, max_iter=20, tol=1e-4), n_components=(1, 2), random_state=0)
-
-
-COLUMNS = {
-    "gaussian": Column(_maker(EMGaussianMixture, 2), "numbers"),
-    "auto": Column(_maker(EMGaussianMixture, "auto"), "numbers"),
-    "noise": Column(_maker(EMGaussianMixture, 2, noise=True, covariance_type="VEE"), "numbers"),
-    "prior": Column(_maker(EMGaussianMixture, 3, weight_concentration_prior=0.1), "numbers"),
-    "student": Column(_maker(EMMixture, 2), "numbers"),
-    "categorical": Column(_maker(EMMixture, 2, family="categorical"), "symbols"),
-    "bernoulli": Column(_maker(EMMixture, 2, family="bernoulli"), "bits"),
-    "poisson": Column(_maker(EMMixture, 2, family="poisson"), "counts"),
-    "markov": Column(_maker(EMHiddenMarkov, 2), "numbers"),
-    "markov mixture": Column(_maker(EMHiddenMarkov, 2, emission="mixture"), "numbers"),
-    "markov poisson": Column(_maker(EMHiddenMarkov, 2, emission="poisson"), "counts"),
-    **{f"topics {m}": Column(_maker(EMTopicModel, 2, method=m), "tokens") for m in ("map", "plsa", "vb", "cvb0")},
-    **{
-        f"imputer {m}": Column(_maker(EMImputer, m, columns="continuous", n_components=2), "numbers")
-        for m in ("gaussian", "copula", "mixture", "factor")
-    },
-    "imputer latent_class": Column(_maker(EMImputer, "latent_class", columns="nominal", n_components=2), "levels"),
-    "regressor": Column(_maker(EMMixtureOfExpertsRegressor), "inputs", "number"),
-    "regressor student": Column(
-        _maker(EMMixtureOfExpertsRegressor, expert="student", gate="gaussian"), "inputs", "number"
-    ),
-    "regressor poisson": Column(
-        _maker(EMMixtureOfExpertsRegressor, expert="poisson", gate="constant"), "inputs", "count"
-    ),
-    "classifier": Column(_maker(EMMixtureOfExpertsClassifier), "inputs", "class"),
-    "search": Column(_search, "numbers"),
-}
 
 
 class Row(NamedTuple):
@@ -389,6 +286,13 @@ def memory_map(X: np.ndarray) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
+def packed(X: np.ndarray) -> np.ndarray:
+    """Numbers at addresses that are no multiples of their size."""
+    records = np.zeros(len(X), [("one byte", "i1"), ("row", X.dtype, X.shape[1:])])
+    records["row"] = X
+    return records["row"]
+
+
 def masked(X: np.ndarray, dtype: Any = float) -> np.ndarray:
     """NaN as a mask over a number that must not be looked at."""
     return np.ma.masked_array(np.where(np.isnan(X), 2, X).astype(dtype), np.isnan(X))
@@ -402,6 +306,7 @@ FLOATS = {
     "memory map": Row(memory_map),
     "Fortran order": Row(np.asfortranarray),
     "big-endian": Row(lambda X: X.astype(">f8")),
+    "a field of packed records": Row(packed),
     "every other row": Row(lambda X: np.repeat(np.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3]),
     "reversed": Row(lambda X: X[::-1].copy()[::-1]),
     "float16": Row(lambda X: X.astype(np.float16)),

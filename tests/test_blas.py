@@ -1,9 +1,15 @@
 """The limit on BLAS threads holds while any fit runs, and is lifted with the last."""
 
+import multiprocessing
+import os
+import threading
+import time
+
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from emkit._blas import one_blas_thread
+from emkit._blas import one_blas_thread, release_control
+from emkit._shared import Shared
 
 
 def blas_threads():
@@ -12,8 +18,11 @@ def blas_threads():
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    with threadpool_limits(limits=2, user_api="blas"):
-        yield
+    limits = threadpool_limits(limits=2, user_api="blas")
+    release_control()
+    yield
+    limits.restore_original_limits()
+    release_control()
 
 
 def test_overlapping_fits_share_the_limit():
@@ -35,3 +44,102 @@ def test_an_error_lifts_it_too():
     with pytest.raises(KeyboardInterrupt), one_blas_thread():
         raise KeyboardInterrupt
     assert blas_threads() == before
+
+
+def tell_threads(shared, told):
+    with shared():
+        during = blas_threads()
+    told.put((during, blas_threads()))
+
+
+def test_the_last_of_some_fits_lifts_it():
+    """In whichever thread it is, and though another has begun."""
+    before, began, end = blas_threads(), threading.Event(), threading.Event()
+
+    def fit():
+        with one_blas_thread():
+            began.set()
+            end.wait(60)
+
+    thread = threading.Thread(target=fit)
+    with one_blas_thread():
+        thread.start()
+        assert began.wait(20)
+    assert set(blas_threads()) == {1}
+    end.set()
+    thread.join()
+    assert blas_threads() == before
+
+
+def fit_in_no_time():
+    with one_blas_thread():
+        pass
+
+
+def test_an_interrupt_while_it_is_lifted():
+    """The next fit lifts it."""
+    before, interrupts = blas_threads(), [KeyboardInterrupt]
+
+    def begin():
+        limit = threadpool_limits(limits=1, user_api="blas")
+
+        def end():
+            if interrupts:
+                raise interrupts.pop()
+            limit.restore_original_limits()
+
+        return end
+
+    shared = Shared(begin)
+    with pytest.raises(KeyboardInterrupt), shared():
+        pass
+    assert set(blas_threads()) == {1}
+    with shared():
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_a_limit_of_another_thread_is_left_alone():
+    with threadpool_limits(limits=3, user_api="blas"):
+        thread = threading.Thread(target=fit_in_no_time)
+        thread.start()
+        thread.join()
+        assert set(blas_threads()) == {3}
+    assert set(blas_threads()) == {2}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("moment", ["while a fit runs", "while a fit begins"])
+def test_a_process_that_is_forked_in_mid_fit(moment):
+    """It does not wait for a thread that it does not have, and lifts the limit that this one has left."""
+    before, began, end = blas_threads(), threading.Event(), threading.Event()
+
+    def begin():
+        limit = threadpool_limits(limits=1, user_api="blas")
+        if moment == "while a fit begins":
+            began.set()
+            time.sleep(0.3)
+        return limit.restore_original_limits
+
+    shared = Shared(begin)
+
+    def fit():
+        with shared():
+            began.set()
+            end.wait(60)
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    assert began.wait(20)
+    context = multiprocessing.get_context("fork")
+    told = context.SimpleQueue()
+    process = context.Process(target=tell_threads, args=(shared, told))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    during, after = told.get()
+    end.set()
+    thread.join()
+    assert set(during) == {1}
+    assert after == before == blas_threads()

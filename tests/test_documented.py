@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_cases import COLUMNS, RESPONSES, TABLES, Column, _maker
+from all_estimators import COLUMNS, RESPONSES, TABLES, Column, _maker
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 from sklearn.linear_model import LinearRegression
 

@@ -61,7 +61,7 @@ def started(emission, X, options=OPTIONS, seed=1):
 
 def leaves(value):
     """Arrays of nested tuples, in order."""
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list | Sums):
         return [leaf for part in value for leaf in leaves(part)]
     return [np.asarray(value)]
 

@@ -1,16 +1,25 @@
 """Hostile input to every estimator: a finite fit, or an error that says what is wrong. The tables: `hostile_cases`."""
 
 import re
-import warnings
 from functools import cache
 
 import numpy as np
 import pytest
+from all_estimators import (
+    COLUMNS,
+    OF_ROWS,
+    N,
+    assert_same,
+    attributes,
+    fit,
+    leaves,
+    only_documented_warnings,
+    outputs,
+)
 from hostile_cases import (
     BATCH,
     BATCHES,
     BOOLEANS,
-    COLUMNS,
     FLOATS,
     GAPS,
     INTEGERS,
@@ -24,56 +33,16 @@ from hostile_cases import (
     VALUES,
     WEIGHT,
     WEIGHTS,
-    N,
     cells,
 )
 from numpy.testing import assert_allclose
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _num_samples
 
-from emkit import DegenerateSolutionWarning
-
-OF_ROWS = ("predict", "predict_proba", "predict_proba_filtered", "predict_expert_proba", "transform", "standard_error")
 DOCUMENTED = {  # attributes that need not be finite
     "statistics_": np.isnan,  # of an imputer: NaN for a column without a value
     "expected_durations_": lambda value: value == np.inf,  # of a state that is never left
     "change": np.isnan,  # of the first iteration in `history_`
 }
-OTHER_OBJECTS = ("experts_", "best_estimator_", "indicator_")
-
-
-class only_documented_warnings(warnings.catch_warnings):  # reads like a statement
-    """Any other warning is an error."""
-
-    def __enter__(self):
-        entered = super().__enter__()
-        warnings.simplefilter("error")
-        warnings.simplefilter("ignore", DegenerateSolutionWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return entered
-
-
-def fit(column, X, y=None, **metadata):
-    model = column.make()
-    return model.fit(X, **({} if y is None else {"y": y}), **metadata)
-
-
-def attributes(model):
-    """All that is public and fitted, properties included."""
-    names = [name for name in dir(model) if name.endswith("_") and not name.startswith("_")]
-    return {name: getattr(model, name) for name in names if name not in OTHER_OBJECTS and hasattr(model, name)}
-
-
-def leaves(name, value):
-    """The arrays in a fitted attribute, by name."""
-    if isinstance(value, dict):
-        return [leaf for key, inner in value.items() for leaf in leaves(key, inner)]
-    if isinstance(value, list | tuple):
-        return [leaf for inner in value for leaf in leaves(name, inner)]
-    array = np.asarray(value)
-    if array.dtype.names:
-        return [leaf for field in array.dtype.names for leaf in leaves(field, array[field])]
-    return [(name, array)]
 
 
 def assert_finite(name, value):
@@ -81,25 +50,6 @@ def assert_finite(name, value):
         if array.dtype.kind == "f":
             allowed = DOCUMENTED.get(leaf, np.zeros_like)(array).astype(bool)
             assert np.isfinite(array[~allowed]).all(), (name, leaf, array)
-
-
-def as_array(values):
-    """What a method gives, as numbers where it can be."""
-    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
-    try:
-        return array.astype(np.float64)
-    except (ValueError, OverflowError):  # categories
-        return array
-
-
-def outputs(model, X, y=None):
-    """What the methods of a fitted estimator say of rows."""
-    out = {name: as_array(getattr(model, name)(X)) for name in OF_ROWS if hasattr(model, name)}
-    given = () if y is None else (y,)
-    out["score_samples"] = as_array(model.score_samples(X, *given))
-    if _num_samples(X) > 1:  # R squared needs two rows
-        out["score"] = as_array(model.score(X, *given))
-    return out
 
 
 def assert_sound(model, X, y=None):
@@ -280,15 +230,6 @@ def plain_table(name, times, gaps):
         X = np.rint(X)
         X[3::7, 1] = X[2::9, 0] = np.nan
     return X
-
-
-def assert_same(one, other):
-    """To the bit; seconds apart."""
-    assert list(one) == list(other)
-    for name in one:
-        for (leaf, a), (_, b) in zip(leaves(name, one[name]), leaves(name, other[name]), strict=True):
-            if leaf != "seconds":
-                np.testing.assert_array_equal(a, b, err_msg=f"{name} {leaf}")
 
 
 def check_dress(row, name, times, gaps=False):

@@ -47,7 +47,7 @@ def test_learning_rate():
 
 def test_one_step_by_hand():
     model, start = OnlinePoisson(), PoissonParams(np.array([0.5, 0.5]), np.array([1.0, 5.0]))
-    state = first_state(model, start, poisson_rows(0, 50))._replace(n_steps=3)
+    state = replace(first_state(model, start, poisson_rows(0, 50)), n_steps=3)
     new = model.e_step(start, poisson_rows(1, 20))
     rate = (state.weight / new.weight + 2) ** -0.6
     following = online_step(model, state, new)
@@ -66,7 +66,7 @@ def test_the_unit_of_weights_does_not_matter():
     model, rows = OnlinePoisson(), poisson_rows(1, 20)
     state = first_state(model, TRUTH, poisson_rows(0, 50))
     once = online_step(model, state, model.e_step(TRUTH, rows))
-    in_thirds = state._replace(weight=3 * state.weight)
+    in_thirds = replace(state, weight=3 * state.weight)
     thrice = online_step(model, in_thirds, model.e_step(TRUTH, Rows(rows.X, 3 * rows.weight)))
     assert_allclose(thrice.params.means, once.params.means, rtol=1e-12)
     assert thrice.weight == pytest.approx(3 * once.weight, rel=1e-12)

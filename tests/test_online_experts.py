@@ -14,6 +14,7 @@ from sklearn.naive_bayes import GaussianNB
 from test_experts_model import experts_for, gate_for, simulated
 
 from emkit import EMMixtureOfExpertsClassifier, EMMixtureOfExpertsRegressor
+from emkit.families.base import Sums
 from emkit.mixture_of_experts import MixtureOfExpertsModel
 from emkit.mixture_of_experts.stepwise import _model_for
 from emkit.online import fit_in_passes
@@ -93,7 +94,7 @@ def statistics(model, params, cases, resp):
 
 
 def flat(sums):
-    if isinstance(sums, tuple):
+    if isinstance(sums, tuple | Sums):
         return np.concatenate([flat(part) for part in sums])
     return np.ravel(sums).astype(float)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,8 +14,23 @@ from ..chunks import ArraySource, Rows, joined
 from ..description import Description, in_one_chunk
 
 
-class Sums(tuple[Any, ...]):
-    """Arrays (or sums of them) that add and scale one by one."""
+class Sums(Sequence[Any]):
+    """Arrays (or sums of them) that add and scale one by one.
+
+    Not a tuple, which skops would store as a plain one.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = tuple(values)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._values[place]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Sums({self._values!r})"
 
     def __add__(self, other: Any) -> Sums:
         return Sums(a + b for a, b in zip(self, other, strict=True))
@@ -54,8 +69,8 @@ class Options:
 class Family(ABC):
     """Densities of `n_components` components over rows of d columns; pure, without fitted state.
 
-    Parameters (`params`) are an immutable value of the family's own, statistics (`moments`) a tuple of arrays that
-    add. NaN in a row is a missing value, to be integrated out; the log density of a row without a value is 0.
+    Parameters (`params`) are an immutable value of the family's own, statistics (`moments`) a sequence of arrays
+    that add. NaN in a row is a missing value, to be integrated out; the log density of a row without a value is 0.
 
     Attributes
     ----------
@@ -143,7 +158,7 @@ class Family(ABC):
         """Statistics of a chunk under responsibilities (n, k), sample weights included; C-ordered rows, any stride."""
 
     @abstractmethod
-    def m_step(self, moments: tuple[Any, ...], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+    def m_step(self, moments: Sequence[Any], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
         """Parameters that maximise the expected log-likelihood; a component without rows stays as it was."""
 
     def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:

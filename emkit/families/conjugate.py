@@ -17,6 +17,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -148,7 +149,7 @@ class ConjugateGaussians(Family):
         return self.gaussians.moments(params.gaussians, rows, resp)
 
     def m_step(
-        self, moments: tuple[Any, ...], params: ConjugateParams, fixed: frozenset[str] = frozenset()
+        self, moments: Sequence[Any], params: ConjugateParams, fixed: frozenset[str] = frozenset()
     ) -> ConjugateParams:
         """q of highest bound ([1]_, equations 10.60 to 10.63): the rows and those of the prior, put together."""
         counts, sums, scatter = moments

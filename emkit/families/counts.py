@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -117,7 +117,7 @@ class _MeansFamily(Family):
         counts = np.ones(len(resp)) @ resp
         return CellSums(np.repeat(counts[:, None], self.n_columns, axis=1), resp.T @ rows.X)
 
-    def m_step(self, moments: tuple[Any, ...], params: ColumnMeans, fixed: frozenset[str] = frozenset()) -> ColumnMeans:
+    def m_step(self, moments: Sequence[Any], params: ColumnMeans, fixed: frozenset[str] = frozenset()) -> ColumnMeans:
         """Means of the cells ([1]_, equation 9.59)."""
         if self.names[0] in fixed:
             return params

@@ -178,7 +178,7 @@ class CategoricalFamily(Family):
         return self._one_hot(codes).T @ resp
 
     def m_step(
-        self, moments: tuple[Any, ...], params: CategoricalParams, fixed: frozenset[str] = frozenset()
+        self, moments: Sequence[Any], params: CategoricalParams, fixed: frozenset[str] = frozenset()
     ) -> CategoricalParams:
         """Share of each symbol in its column ([1]_, equation 40c), prior included."""
         if "emissionprob" in fixed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -152,7 +152,7 @@ class GaussianFamily(Family):
         return Moments(np.zeros(k), np.zeros((k, d)), self.covariance.zero_scatter(k, d))
 
     def m_step(
-        self, moments: tuple[Any, ...], params: GaussianParams, fixed: frozenset[str] = frozenset()
+        self, moments: Sequence[Any], params: GaussianParams, fixed: frozenset[str] = frozenset()
     ) -> GaussianParams:
         """Maximum likelihood under the floor; a component without rows stays as it was."""
         counts, sums, scatter = moments

@@ -149,7 +149,7 @@ class MixedFamily(Family):
             for (family, own), part in zip(self._with(params), self._each(rows), strict=True)
         )
 
-    def m_step(self, moments: tuple[Any, ...], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+    def m_step(self, moments: Sequence[Any], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
         return tuple(
             family.m_step(sums, own, fixed) for (family, own), sums in zip(self._with(params), moments, strict=True)
         )

@@ -8,6 +8,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple, Self
@@ -92,7 +93,7 @@ class MixtureFamily(Family):
         return self.gaussian.moments(params.gaussians, rows, within.reshape(len(rows), -1))
 
     def m_step(
-        self, moments: tuple[Any, ...], params: MixtureParams, fixed: frozenset[str] = frozenset()
+        self, moments: Sequence[Any], params: MixtureParams, fixed: frozenset[str] = frozenset()
     ) -> MixtureParams:
         """Shares of the counts ([1]_, equation 52); the Gaussians do the rest (53, 54)."""
         weights = params.weights

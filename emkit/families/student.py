@@ -12,7 +12,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -163,7 +163,7 @@ class StudentFamily(Family):
             self.gaussian.covariance.add_matrices(total[:, None, None] * conditional, scatter)
 
     def m_step(
-        self, moments: tuple[Any, ...], params: StudentParams, fixed: frozenset[str] = frozenset()
+        self, moments: Sequence[Any], params: StudentParams, fixed: frozenset[str] = frozenset()
     ) -> StudentParams:
         """Weighted means and scale matrices, and a root for nu ([1]_, section 2; [2]_, section 7.5)."""
         counts, precisions, sums, scatter, tails = moments

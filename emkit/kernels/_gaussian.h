@@ -34,12 +34,13 @@ static void NAME(pack_upper)(int d, const REAL *factor, REAL *packed) {
                 *packed++ = (j < d && i0 + b < d && j <= i0 + b) ? factor[(size_t)j * d + i0 + b] : 0;
 }
 
-/* Transpose rows [0, n) of X into the tile; the rows that fill it up repeat the last one (and get weight 0). */
+/* Transpose rows [0, n) of X, whose numbers may lie at any byte, into the tile; the rows that fill it up repeat the last
+ * one (and get weight 0). */
 EM_INLINE void NAME(fill_tile)(int d, int tile, int n, const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride,
                                REAL *x) {
     for (int s = 0; s < tile; s++) {
         const char *row = X + (s < n ? s : n - 1) * row_stride;
-        for (int j = 0; j < d; j++) x[j * tile + s] = *(const REAL *)(row + j * column_stride);
+        for (int j = 0; j < d; j++) memcpy(x + j * tile + s, row + j * column_stride, sizeof(REAL));
     }
 }
 

@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -90,7 +90,7 @@ class WithNoise(Family):
     def moments(self, params: Any, rows: Rows, resp: np.ndarray) -> tuple[Any, ...]:
         return self.family.moments(params, rows, np.ascontiguousarray(resp[:, :-1]))
 
-    def m_step(self, moments: tuple[Any, ...], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
+    def m_step(self, moments: Sequence[Any], params: Any, fixed: frozenset[str] = frozenset()) -> Any:
         return self.family.m_step(moments, params, fixed)
 
     def recentre(self, moments: Any, params: Any, new_params: Any) -> Any:

@@ -11,12 +11,14 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from .._blas import one_blas_thread
+from .._shared import End, Shared
 from .._warnings import DegenerateSolutionWarning
 from ..restarts import COARSE_TOL
 from .data import Data
@@ -241,14 +243,15 @@ def finish(fit: Fit, own: Any, data: Data) -> Fit:
         )
 
 
-class quiet(warnings.catch_warnings):
-    """What fits warn of stands in the table."""
+def _silence() -> End:
+    filters = warnings.catch_warnings()
+    filters.__enter__()
+    for category in (ConvergenceWarning, DegenerateSolutionWarning):
+        warnings.simplefilter("ignore", category)
+    return partial(filters.__exit__, None, None, None)
 
-    def __enter__(self) -> Any:
-        entered = super().__enter__()
-        for category in (ConvergenceWarning, DegenerateSolutionWarning):
-            warnings.simplefilter("ignore", category)
-        return entered
+
+quiet = Shared(_silence)  # what fits warn of stands in the table
 
 
 def text_of(error: Exception) -> str:

@@ -190,7 +190,7 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         seeds = random.randint(LARGEST_SEED, size=(1 + len(folds), len(combinations), len(sizes)))
         estimators = [clone(self.estimator).set_params(**combination) for combination in combinations]
         lasts = [last_step(estimator) for estimator in estimators for _ in sizes]
-        with quiet():  # here too: of jobs in threads, the last to end may leave behind the filters of another
+        with quiet():
             candidates = walk_all(estimators, combinations, sizes, data, folds, seeds, self.n_jobs)
             chosen, ranks = choose(self, candidates, lasts, random)
         self._publish(candidates, chosen, ranks, estimators[chosen // len(sizes)])
@@ -205,21 +205,26 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         return checks.read(self.estimator, X, y, params)
 
     def _publish(self, candidates, chosen, ranks, estimator):
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+        """Set the fitted attributes, all at once, so that an interrupt leaves the earlier ones or these."""
         best = candidates[chosen]
-        self.results_ = as_results(candidates, self.estimator.get_params(), ranks)
-        self.best_index_ = chosen
-        self.best_score_ = best.numbers[COLUMNS.get(self.criterion, self.criterion)]
-        self.best_params_ = {prefix(self.estimator) + "n_components": best.fit.size, **best.combination}
-        if not self.refit:
-            return
-        estimator = estimator.set_params(**self.best_params_)
-        self.best_estimator_ = assemble(estimator, best.path.fronts, best.fit.estimator)
-        for name in ("n_features_in_", "feature_names_in_", "classes_"):
-            if hasattr(self.best_estimator_, name):
-                setattr(self, name, getattr(self.best_estimator_, name))
-        fitted = best.fit.estimator
+        fitted = {
+            "results_": as_results(candidates, self.estimator.get_params(), ranks),
+            "best_index_": chosen,
+            "best_score_": best.numbers[COLUMNS.get(self.criterion, self.criterion)],
+            "best_params_": {prefix(self.estimator) + "n_components": best.fit.size, **best.combination},
+        }
+        if self.refit:
+            estimator = estimator.set_params(**fitted["best_params_"])
+            best_estimator = assemble(estimator, best.path.fronts, best.fit.estimator)
+            fitted["best_estimator_"] = best_estimator
+            names = ("n_features_in_", "feature_names_in_", "classes_")
+            fitted |= {name: getattr(best_estimator, name) for name in names if hasattr(best_estimator, name)}
+        own = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        self.__dict__ = {**own, **fitted}
+        if self.refit:
+            self._warn_of_end(best.fit.estimator)
+
+    def _warn_of_end(self, fitted):
         if not fitted.converged_ and fitted.max_iter > 0 and fitted.tol > 0:
             warnings.warn(
                 f"The chosen fit, of {self.best_params_}, did not converge; increase max_iter or tol",

@@ -77,7 +77,7 @@ def with_new_terms(model: TopicModel, state: State, term_counts: np.ndarray, wei
     counts = state.stats.counts.copy()
     counts[is_new] = (term_counts[is_new] / weight / model.n_components)[:, None]
     stats = replace(state.stats, counts=counts)
-    return state._replace(params=model.m_step(stats, state.params), stats=stats)
+    return replace(state, params=model.m_step(stats, state.params), stats=stats)
 
 
 def stepwise(
