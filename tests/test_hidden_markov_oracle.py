@@ -104,7 +104,7 @@ def test_forecast(name, kind):
 
 
 def leaves(value):
-    return [leaf for part in value for leaf in leaves(part)] if isinstance(value, tuple) else [value]
+    return [leaf for part in value for leaf in leaves(part)] if isinstance(value, tuple | Sums) else [value]
 
 
 def assert_same_moments(actual, expected):
@@ -115,7 +115,7 @@ def assert_same_moments(actual, expected):
 
 
 def as_sums(value):
-    return Sums(as_sums(part) if isinstance(part, tuple) else part for part in value)
+    return Sums(as_sums(part) if isinstance(part, tuple | Sums) else part for part in value)
 
 
 @pytest.mark.parametrize("labelled", [False, True])

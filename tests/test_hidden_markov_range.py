@@ -10,7 +10,7 @@ from scipy.special import logsumexp, softmax
 from scipy.stats import bernoulli, norm
 
 from emkit import EMHiddenMarkov
-from emkit.families.base import log
+from emkit.families.base import Sums, log
 from emkit.hidden_markov import decoding, smoothing
 from emkit.hidden_markov.fitting import fitted_model
 from emkit.hidden_markov.reading import as_sequences, read
@@ -262,7 +262,7 @@ def assert_same_stats(one, two):
         assert_allclose(getattr(one, field), getattr(two, field), rtol=1e-10, atol=1e-10, err_msg=field)
 
     def compare(a, b):
-        if isinstance(a, tuple):
+        if isinstance(a, tuple | Sums):
             for left, right in zip(a, b, strict=True):
                 compare(left, right)
         else:
