@@ -11,8 +11,10 @@ NEAR = 0.03  # coverage of intervals whose errors are first-order, at these size
 REPEATS = 100
 
 
-FEW_END_FAR = pytest.mark.xfail(reason="a few fits in a hundred end far from the truth", strict=False)
-TITLES = [pytest.param(t, marks=FEW_END_FAR if t == "EMMixtureOfExpertsClassifier" else ()) for t in CASES]
+SPREADS_TOO_FAR = pytest.mark.xfail(
+    reason="estimates spread more than their standard errors say; not explained yet", strict=False
+)
+TITLES = [pytest.param(t, marks=SPREADS_TOO_FAR if t == "EMMixtureOfExpertsClassifier" else ()) for t in CASES]
 
 
 @pytest.mark.parametrize("title", TITLES)
