@@ -24,7 +24,7 @@ import numpy as np
 from ._blas import one_blas_thread
 from ._weights import check_block_weight, weight_parts
 from .chunks import block_error, chunks_named, read_named
-from .executors import Adds, Node, nodes_of
+from .executors import Adds, Node, itself, nodes_of
 from .partitions import Partitions, is_collection
 
 T = TypeVar("T")
@@ -167,7 +167,7 @@ class RemoteSource:
     def __iter__(self) -> Iterator[Any]:
         """The chunks themselves, brought here from one partition after the other."""
         for number in range(len(self._parts)):
-            yield from (result for visit in self._visits([number], _itself, [Place()]) for result in visit.results)
+            yield from (result for visit in self._visits([number], itself, [Place()]) for result in visit.results)
 
     def resplit(self, split: Callable[[Any, np.ndarray | None], Iterator[Any]], n_features: int) -> RemoteSource:
         """The same rows in other chunks."""
@@ -271,13 +271,9 @@ def _are_there(partitions: Partitions) -> bool:
     return len(futures_of(partitions.collection)) >= len(partitions.row_counts)
 
 
-def _itself(value: T) -> T:
-    return value
-
-
 def _sent(client: Any, values: list[Any]) -> list[Any]:
     """Values as tasks of the cluster, which computes them again where they are lost."""
-    return [client.submit(_itself, value, pure=False) for value in values]
+    return [client.submit(itself, value, pure=False) for value in values]
 
 
 def kept_there(parts: list[Any]) -> list[Any]:
@@ -351,10 +347,10 @@ def _await(client: Any, future: Any) -> None:
 
 @contextmanager
 def _told_if_closed(client: Any) -> Iterator[None]:
-    """dask has several errors for it."""
+    """ClusterError where a client that is closed makes an error, of which dask has several."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever dask raises then
         _check_open(client, error)
         raise
 

@@ -105,6 +105,11 @@ class OneByOne(ABC):
         return _leaves(self.each(function))
 
 
+def itself(value: T) -> T:
+    """For chunks that are wanted as they are: a function with a name can be sent to where they are."""
+    return value
+
+
 class Changed:
     """Chunks after a function; elsewhere if they are."""
 

@@ -386,7 +386,7 @@ class TestRefused:
         model = classifier(expert=expert) if is_classifier(expert) else regressor(expert=expert)
         assert not hasattr(model, "partial_fit")
         with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as raised:
-            model.partial_fit  # noqa: B018
+            model.partial_fit  # noqa: B018  # to look for it is what raises
         assert "needs one of the named experts, but got" in str(raised.value.__cause__)
         with pytest.raises(ValueError, match="estimator must have partial_fit, which EMMixtureOfExperts"):
             fit_in_passes(model, *responses("gaussian"))

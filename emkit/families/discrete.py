@@ -26,7 +26,7 @@ from .._validation import check_array, check_integer, check_number
 from ..chunks import Rows
 from ..description import Description
 from ..engine import UnusableStartError
-from ..executors import OneByOne, each
+from ..executors import OneByOne, each, itself
 from .base import Family, Options, log
 
 T = TypeVar("T")
@@ -345,7 +345,7 @@ class Checked(OneByOne):
         self._chunks, self._check, self._kept = chunks, check, kept
 
     def __iter__(self) -> Iterator[Rows]:
-        return self.each(_itself)
+        return self.each(itself)
 
     def each(self, function: Callable[..., T], *aligned: Iterable[Any]) -> Iterator[T]:
         """See `emkit.executors.Elsewhere`."""
@@ -376,10 +376,6 @@ def _outcome(check: Callable[[np.ndarray], None], function: Callable[..., Any], 
 def check_all(chunks: Iterable[Rows], check: Callable[[np.ndarray], None]) -> None:
     """One pass that gives nothing but a complaint."""
     deque(each(len, Checked(chunks, check)), maxlen=0)
-
-
-def _itself(rows: Rows) -> Rows:
-    return rows
 
 
 def _largest(rows: Rows) -> np.ndarray:

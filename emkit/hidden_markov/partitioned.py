@@ -19,7 +19,7 @@ from .._weights import check_block_weight, weight_parts
 from ..blocks import is_empty, source_of
 from ..chunks import Rows, Source
 from ..distributed import kept_there
-from ..executors import Changed, OneByOne, each
+from ..executors import Changed, OneByOne, each, itself
 from ..families.base import Family
 from ..partitions import Aligned, Partitions, aligned_parts, check_known
 from .reading import Table, as_sequences, check_lengths, check_values, numbered, read, sequence_ids
@@ -140,7 +140,7 @@ class Tables(OneByOne):
         self._partitions, self._first_rows = partitions, first_rows
 
     def __iter__(self) -> Iterator[Table]:
-        return self.each(_itself)
+        return self.each(itself)
 
     def each(self, function: Callable[..., T], *aligned: Iterable[Any]) -> Iterator[T]:
         """See `emkit.executors.Elsewhere`."""
@@ -249,10 +249,6 @@ def _place_in(table: Table, row: int | None) -> int | None:
 
 def _rows(chunk: Sequences) -> Rows:
     return chunk.rows
-
-
-def _itself(table: Table) -> Table:
-    return table
 
 
 def _firsts(sizes: Iterable[int]) -> list[int]:

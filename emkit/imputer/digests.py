@@ -26,7 +26,7 @@ class Digest:
 
     Attributes
     ----------
-    cells : RawColumn
+    cells : Numbers or Labels
         The values that are kept, without missing ones.
     restore : dtype
     is_cut : bool
@@ -35,7 +35,7 @@ class Digest:
         How many are kept.
     """
 
-    cells: RawColumn
+    cells: Numbers | Labels
     restore: Any
     is_cut: bool = False
     most: int = MOST_DISTINCT
@@ -43,7 +43,7 @@ class Digest:
     @property
     def n_values(self) -> int:
         cells = self.cells
-        return len(cells.values if isinstance(cells, Numbers) else cells.codes)  # type: ignore[attr-defined]  # Labels
+        return len(cells.values if isinstance(cells, Numbers) else cells.codes)
 
     @property
     def is_empty(self) -> bool:
@@ -58,7 +58,7 @@ class Digest:
             return _shortened(Digest(_numbers(one.name, values), self.restore, is_cut, min(self.most, other.most)))
         if self.is_empty or other.is_empty:
             return self if other.is_empty else other
-        if one.sort == two.sort and one.sort in HAVE_CATEGORIES:
+        if isinstance(one, Labels) and isinstance(two, Labels) and one.sort == two.sort in HAVE_CATEGORIES:
             labels = _in_one_order(one, two)
             restore = with_categories(self.restore, labels)
             cells = Labels(one.name, one.sort, _places([*_values(one), *_values(two)], labels), [*labels, None])
@@ -117,12 +117,11 @@ def _numbers(name: Hashable, values: np.ndarray) -> Numbers:
     return Numbers(name, values, np.zeros(len(values), dtype=bool))
 
 
-def _values(cells: RawColumn) -> list[Any]:
+def _values(cells: Numbers | Labels) -> list[Any]:
     """The values that are kept, as Python objects."""
     if isinstance(cells, Numbers):
         values: list[Any] = cells.values.tolist()
         return values
-    assert isinstance(cells, Labels)
     return [cells.labels[place] for place in cells.codes]
 
 
@@ -141,9 +140,9 @@ def _shortened(digest: Digest) -> Digest:
     return replace(digest, cells=label_objects(cells.name, _values(cells)[:most], cells.sort), is_cut=True)
 
 
-def _in_one_order(one: RawColumn, two: RawColumn) -> list[Any]:
+def _in_one_order(one: Labels, two: Labels) -> list[Any]:
     """The categories of both. Ordered ones must be those of one of the two, in its order."""
-    first, second = ([label for label in cells.labels if label is not None] for cells in (one, two))  # type: ignore[attr-defined]  # Labels
+    first, second = ([label for label in cells.labels if label is not None] for cells in (one, two))
     union = list(dict.fromkeys([*first, *second]))
     if one.sort != "ordered":
         return union

@@ -19,7 +19,7 @@ from .._validation import reader_of
 from ..blocks import Blocks, first_block, is_empty, source_of
 from ..chunks import BlockSource, Source, split
 from ..distributed import RemoteSource
-from ..executors import each
+from ..executors import each, itself
 from .columns import Column
 from .digests import Digest, column_of, digest
 from .reading import as_table
@@ -65,7 +65,7 @@ def learn(estimator: EMImputer, blocks: Blocks, sample_weight: Any) -> Learned:
     requests = requests_of(estimator.columns, open_table(example).names)
     tables = table_source(estimator, blocks, sample_weight)
     surveys = tables.resplit(partial(_surveys, requests, estimator.missing_values), len(requests))
-    found = reduce(add, each(_itself, surveys))
+    found = reduce(add, each(itself, surveys))
     columns = tuple(column_of(*pair) for pair in zip(found.digests, requests, strict=True))
     kept = found.n_known > 0
     coder = Coder(columns, kept, estimator.missing_values)
@@ -96,10 +96,6 @@ def _surveys(requests: list[Request], marker: Any, table: Any, weight: np.ndarra
         n_known.append(len(table) - int(missing.sum()))
         digests.append(digest(cells, missing, dtype, request))
     yield Survey(weight, len(table), np.array(n_known), tuple(digests))
-
-
-def _itself(survey: Survey) -> Survey:
-    return survey
 
 
 @dataclass(frozen=True, eq=False)
