@@ -133,7 +133,7 @@ class Heat(NamedTuple):
 class Plan(NamedTuple):
     """The heats on the sample, one after the other; then only the best goes on, or all that may win.
 
-    Where the sample is not all there is, that is at most `n_finalists`.
+    Where the sample is not all there is, the best `n_finalists` of it are compared on all rows first.
     """
 
     heats: tuple[Heat, ...]
@@ -288,13 +288,13 @@ def _contenders(
     problem: Problem[Params, S], plan: Plan, field: list[Run[Params, S]], executor: Executor
 ) -> tuple[list[Run[Params, S]], list[Run[Params, S]]]:
     """The runs that may win, and the others, in case that none of the first leads to a sound solution; best first."""
-    if plan.only_best:
-        return field[:1], field[1:]
     margin = MARGIN * plan.heats[-1].tol * field[0].result.stats.weight
     reserve: list[Run[Params, S]] = []
     if problem.sample is not problem.source:
         reserve = field[plan.n_finalists :]
         field, margin = _on_all_rows(problem, field[: plan.n_finalists], executor)
+    if plan.only_best:
+        return field[:1], field[1:] + reserve
     best = field[0].result
     may_win = [
         not (run.result.flaw and not best.flaw)

@@ -226,7 +226,7 @@ def counted(rng: np.random.Generator) -> Data:
 
 
 def classes(rng: np.random.Generator) -> Data:
-    X, _, eta = experts(rng, 4000, LOGIT_COEF, LOGIT_INTERCEPT)
+    X, _, eta = experts(rng, 16_000, LOGIT_COEF, LOGIT_INTERCEPT)
     return {"X": X, "y": (rng.random(len(eta)) < expit(eta)).astype(int)}
 
 

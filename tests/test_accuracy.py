@@ -11,13 +11,7 @@ NEAR = 0.03  # coverage of intervals whose errors are first-order, at these size
 REPEATS = 100
 
 
-SPREADS_TOO_FAR = pytest.mark.xfail(
-    reason="estimates spread more than their standard errors say; not explained yet", strict=False
-)
-TITLES = [pytest.param(t, marks=SPREADS_TOO_FAR if t == "EMMixtureOfExpertsClassifier" else ()) for t in CASES]
-
-
-@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize("title", CASES)
 def test_parameters(title):
     """Of 100 data sets; the standard error of a coverage is 2.2 % at most, that of a bias a tenth of the spread."""
     for name, figures in measure(CASES[title], REPEATS).items():

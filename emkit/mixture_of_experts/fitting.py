@@ -290,7 +290,7 @@ def _few(
     """A sample of the blocks, of weight 1 each; None where they are few."""
     if described.gate.n_rows < ALL_UNITS:
         return None
-    n_blocks = min(max(2_000, 100 * model.n_components * (1 + len(described.inputs.mean))), ALL_UNITS)
+    n_blocks = min(max(5_000, 100 * model.n_components * (1 + len(described.inputs.mean))), ALL_UNITS)
     return joined(draw_units(source, described.gate.weight, n_blocks, rng))
 
 
