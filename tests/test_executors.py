@@ -1,5 +1,6 @@
 """Every executor gives the bits of one fixed order of additions, in which few statistics are alive."""
 
+import sys
 import threading
 from functools import reduce
 from itertools import pairwise
@@ -58,6 +59,11 @@ def test_the_order_would_matter():
     assert (in_tree(chunks) != reduce(add, chunks)).any()
 
 
+def has_lock():
+    """Whether this Python has a global interpreter lock."""
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
 class Counted:
     """A statistic that knows how many of its kind are alive, and the most there have been."""
 
@@ -92,7 +98,8 @@ def test_few_statistics_are_alive_in_threads(n_jobs):
     Counted.most = 0
     with Threads(n_jobs) as threads:
         assert threads.sum(Counted, range(100)).value == 4950
-    assert Counted.most <= 7 + AHEAD + 3
+    late = 0 if has_lock() else 2 * AHEAD  # without the lock, what one thread made and another dropped goes later
+    assert Counted.most <= 7 + AHEAD + 3 + late
 
 
 def test_chunks_are_drawn_group_by_group():
