@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # MathJax as files of the site; the default is fetched from the web by the browser
 ]
-exclude_patterns = ["_build", "_benchmarks.rst"]  # the front page includes that
+exclude_patterns = ["_build", "_benchmarks"]  # pages include the tables in that
 templates_path = ["_templates"]
 default_role = "code"  # `name` in a docstring is code, not a reference
 
@@ -47,7 +47,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"emkit {release}"
 html_static_path = ["_static"]
 html_css_files = ["emkit.css"]
-NO_PAGES_BELOW = ("index", "when_em_fails", "architecture", "add_a_model", "contributing", "changelog")
+NO_PAGES_BELOW = ("index", "when_em_fails", "benchmarks", "architecture", "add_a_model", "contributing", "changelog")
 html_sidebars = {page: [] for page in NO_PAGES_BELOW}
 html_copy_source = False
 html_show_sourcelink = False

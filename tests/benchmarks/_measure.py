@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 
 
 def run_fresh(work: str, repeat: int = 1, **arguments) -> dict:
@@ -62,13 +63,16 @@ def _resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def machine() -> dict:
-    names = ("numpy", "scipy", "scikit-learn", "joblib", "emkit")
+def machine(*peers: str) -> dict:
+    """Where and when a benchmark ran, and with which versions: `peers` are the distributions that only it needs."""
+    names = ("numpy", "scipy", "scikit-learn", "joblib", "emkit", *peers)
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    about = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = about.get("flags", "").split()
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "processor": model[0] if model else platform.processor(),
+        "processor": about.get("model name", platform.processor()),
+        "vectors": next((name for flag, name in VECTORS.items() if flag in flags), "no AVX2"),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         **{name: version(name) for name in names},

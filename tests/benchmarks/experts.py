@@ -152,12 +152,12 @@ f <- as.formula(paste("y ~", paste(setdiff(names(d), "y"), collapse = "+")))
 g <- as.formula(paste("~", paste(setdiff(names(d), "y"), collapse = "+")))
 k <- as.integer(commandArgs(TRUE)[2])
 t <- system.time(m <- flexmix(f, data = d, k = k, concomitant = FLXPmultinom(g)))
-cat(t[["user.self"]] + t[["sys.self"]], logLik(m), m@k, "\\n")
+cat(t[["user.self"]] + t[["sys.self"]], logLik(m), m@k, as.character(packageVersion("flexmix")), "\\n")
 """
 
 
 def flexmix_fit(n, d, k):
-    """Seconds, log-likelihood and experts left of one run of flexmix; None if it is not there."""
+    """Seconds, log-likelihood and experts left of one run of flexmix, and its version; None if it is not there."""
     if shutil.which("Rscript") is None:
         return None
     X, y, _ = Simulated(n, d, k).table()
@@ -169,8 +169,8 @@ def flexmix_fit(n, d, k):
         done = subprocess.run(["Rscript", str(script), str(data), str(k)], capture_output=True, text=True)
     if done.returncode != 0:
         return None
-    seconds, log_likelihood, left = done.stdout.split()
-    return float(seconds), float(log_likelihood), int(left)
+    seconds, log_likelihood, left, version = done.stdout.split()
+    return float(seconds), float(log_likelihood), int(left), version
 
 
 def compare_iterations(only, repeat):
@@ -205,9 +205,10 @@ def compare_fits(only, repeat):
         if theirs is None:
             print(f"{label}: no Rscript with flexmix here", flush=True)
             return
-        seconds, log_likelihood, left = theirs
+        seconds, log_likelihood, left, version = theirs
         quality = f"log-likelihood {ours['objective']:.4f} / {log_likelihood:.4f} ({left} experts left)"
-        yield _row(label, (ours["wall"], seconds), (ours["cpu"], seconds), None, quality, ours, None)
+        found = _row(label, (ours["wall"], seconds), (ours["cpu"], seconds), None, quality, ours, None)
+        yield found | {"flexmix": version}
 
 
 def _row(work, wall, cpu, target, quality, ours, theirs):
@@ -217,6 +218,8 @@ def _row(work, wall, cpu, target, quality, ours, theirs):
         "theirs": wall[1],
         "ratio": wall[1] / wall[0],
         "ratio_cpu": cpu[1] / cpu[0],
+        "ours_cpu": cpu[0],
+        "theirs_cpu": cpu[1],
         "target": target,
         "quality": quality,
         "ours_mb": ours["memory"],

@@ -173,7 +173,7 @@ def main():
         rows.append(row)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "rows": rows}, file, indent=1)
+            json.dump({"machine": machine("hmmlearn"), "rows": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

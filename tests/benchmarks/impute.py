@@ -119,7 +119,7 @@ def main():
         "curved": curved,
         "threads": lambda: threads(options.repeat),
     }
-    results = {"machine": machine()}
+    results = {"machine": machine(*(["gcimpute"] if can_import("gcimpute") else []))}
     for name in options.only or tables:
         results[name] = tables[name]()
     if options.json:

@@ -208,7 +208,7 @@ def main():
     found = {name: PARTS[name](options) for name in (options.part or PARTS)}
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), **found}, file, indent=1)
+            json.dump({"machine": machine("dask", "distributed"), **found}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,7 @@ def speed(options):
         "theirs": peer["wall"],
         "ratio": peer["wall"] / ours["wall"],
         "ratio_cpu": peer["cpu"] / ours["cpu"],
+        "scores": (ours["score"], peer["score"]),
         "quality": f"K={ours['k']}, {ours['score']:.5f} per new row against K={peer['k']}, {peer['score']:.5f}",
     }
     print(f"{row['work']}: {row['ours']:.2f} s against {row['theirs']:.2f} s, {row['ratio']:.1f}x "

@@ -136,7 +136,7 @@ def main():
     results = {name: tables[name](options.corpora, options.seeds) for name in options.only}
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), **results}, file, indent=1)
+            json.dump({"machine": machine("tomotopy", "gensim", "lda"), **results}, file, indent=1)
 
 
 if __name__ == "__main__":
