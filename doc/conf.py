@@ -31,7 +31,15 @@ numpydoc_use_plots = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "within_subsection_order": "FileNameSortKey",  # choosing K comes first
+    "subsection_order": [  # that of the user guide
+        "../examples/em",
+        "../examples/mixture",
+        "../examples/hidden_markov",
+        "../examples/topic_model",
+        "../examples/imputer",
+        "../examples/mixture_of_experts",
+    ],
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"plot_",
     "ignore_pattern": r"(quickstart|poisson_mixture|larger_than_memory)\.py",
     "abort_on_example_error": True,
