@@ -34,7 +34,8 @@ encoder, mixture = (step for _, step in search.best_estimator_.steps)
 order = mixture.weights_.argsort()[::-1]
 tables = [probabilities[order].T for probabilities in mixture.emissionprob_]
 answers = [level for levels in encoder.categories_ for level in levels if level == level]  # NaN is none
-names = np.repeat(people.columns, [len(table) for table in tables])
+columns = np.repeat(people.columns, [len(table) for table in tables])
+labels = [f"{column}: {answer}" for column, answer in zip(columns, answers, strict=True)]
 shares = np.vstack(tables)
 
 figure, ax = plt.subplots(figsize=(7, 6), layout="constrained")
@@ -42,9 +43,7 @@ ax.imshow(shares, cmap="Blues", aspect="auto", vmin=0, vmax=1)
 for (row, column), share in np.ndenumerate(shares):
     colour = "white" if share > 0.5 else "black"
     ax.text(column, row, f"{share:.0%}", ha="center", va="center", color=colour)
-ax.set_yticks(
-    range(len(answers)), [f"{name}: {answer}" for name, answer in zip(names, answers, strict=True)]
-)
+ax.set_yticks(range(len(labels)), labels)
 ax.set_xticks(range(len(order)), [f"class {k}\n{mixture.weights_[k]:.0%} of all" for k in order])
 for border in np.cumsum([len(table) for table in tables])[:-1]:
     ax.axhline(border - 0.5, color="white", linewidth=4)
