@@ -14,6 +14,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "matplotlib.sphinxext.plot_directive",  # the picture of the front page
     "sphinx_design",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # MathJax as files of the site; the default is fetched from the web by the browser
@@ -27,11 +28,21 @@ toc_object_entries_show_parents = "hide"  # fit(), not EMGaussianMixture.fit(): 
 autodoc_typehints = "none"  # numpydoc sections give the types
 numpydoc_show_class_members = False  # the class template lists them
 numpydoc_use_plots = False
+plot_include_source = plot_html_show_source_link = plot_html_show_formats = False
+plot_formats = [("png", 150)]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "within_subsection_order": "FileNameSortKey",  # choosing K comes first
+    "subsection_order": [  # that of the user guide
+        "../examples/em",
+        "../examples/mixture",
+        "../examples/hidden_markov",
+        "../examples/topic_model",
+        "../examples/imputer",
+        "../examples/mixture_of_experts",
+    ],
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"plot_",
     "ignore_pattern": r"(quickstart|poisson_mixture|larger_than_memory)\.py",
     "abort_on_example_error": True,

@@ -1,10 +1,13 @@
-"""Small tables for the examples and tests, shipped with the package; nothing is downloaded.
+"""Small tables and texts for the examples and tests, shipped with the package or with those that it needs.
 
 Each loader returns a :class:`sklearn.utils.Bunch` whose ``DESCR`` names the origin, the terms of use and the source.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
+from importlib import import_module
 from importlib.resources import files
 
 import numpy as np
@@ -12,6 +15,7 @@ from sklearn.utils import Bunch
 
 __all__ = [
     "load_acs12",
+    "load_docstrings",
     "load_earthquakes",
     "load_ethanol",
     "load_heights",
@@ -153,6 +157,27 @@ Source: US Census Bureau (2012). American Community Survey.
     Cetinkaya-Rundel, M. and others. openintro: data sets and supplemental functions from OpenIntro textbooks and labs.
 """
 
+_DOCSTRINGS = """\
+Docstrings
+----------
+What NumPy, SciPy and scikit-learn say of their public functions and classes: more than 2,000 texts in English, each
+without its notes, references and examples, and of the package that is named first where several have the same.
+
+The texts are read from the installed packages, so their number and words depend on the versions.
+
+Origin: docstrings of the installed numpy, scipy and sklearn.
+Terms of use: BSD 3-clause, that of each of the three packages.
+Source: the packages themselves.
+"""
+
+_DOCUMENTED = """numpy numpy.fft numpy.linalg numpy.ma numpy.polynomial numpy.random scipy.cluster.hierarchy scipy.fft
+scipy.integrate scipy.interpolate scipy.linalg scipy.ndimage scipy.optimize scipy.signal scipy.sparse
+scipy.sparse.linalg scipy.spatial scipy.spatial.distance scipy.special scipy.stats sklearn.cluster sklearn.covariance
+sklearn.datasets sklearn.decomposition sklearn.ensemble sklearn.feature_extraction.text sklearn.feature_selection
+sklearn.gaussian_process sklearn.linear_model sklearn.manifold sklearn.metrics sklearn.metrics.pairwise
+sklearn.mixture sklearn.model_selection sklearn.naive_bayes sklearn.neighbors sklearn.neural_network
+sklearn.preprocessing sklearn.svm sklearn.tree"""
+
 _ACS12_LEVELS = ["hs or lower", "college", "grad"]
 
 
@@ -185,6 +210,34 @@ def load_acs12() -> Bunch:
     kinds = {name: "category" for name in frame if name not in numbers}
     frame = frame.astype({**kinds, "edu": pd.CategoricalDtype(_ACS12_LEVELS, ordered=True)})
     return Bunch(data=frame, frame=frame, feature_names=list(frame.columns), DESCR=_ACS12)
+
+
+def load_docstrings() -> Bunch:
+    """Load the docstrings of NumPy, SciPy and scikit-learn: texts for a model of topics.
+
+    They are read from the installed packages, so their number and words depend on the versions.
+
+    Returns
+    -------
+    Bunch
+        ``data``, list of str, the texts; ``target``, array of str, the package of each: numpy, scipy or sklearn;
+        ``DESCR``, what is taken, origin and terms of use.
+
+    Examples
+    --------
+    >>> from emkit.datasets import load_docstrings
+    >>> docstrings = load_docstrings()
+    >>> len(docstrings.data) > 2000, sorted(set(docstrings.target.tolist()))
+    (True, ['numpy', 'scipy', 'sklearn'])
+    """
+    package_of: dict[str, str] = {}  # a text counts once
+    for module in _DOCUMENTED.split():
+        for name, value in vars(import_module(module)).items():
+            if callable(value) and not name.startswith("_"):
+                text = re.split(r"\n(?:Notes|See Also|References|Examples)\n-", inspect.getdoc(value) or "")[0]
+                if len(text) > 300:
+                    package_of.setdefault(text, module.split(".")[0])
+    return Bunch(data=list(package_of), target=np.array(list(package_of.values())), DESCR=_DOCSTRINGS)
 
 
 def load_heights(*, as_frame: bool = False) -> Bunch:

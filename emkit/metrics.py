@@ -93,7 +93,8 @@ def completion_log_likelihood(topic_word: Any, X: Any, *, doc_topic_prior: Any =
     Examples
     --------
     >>> from emkit.metrics import completion_log_likelihood
-    >>> completion_log_likelihood([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[2, 2, 0], [0, 0, 2]], doc_topic_prior=0)
+    >>> topics, documents = [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[2, 2, 0], [0, 0, 2]]
+    >>> completion_log_likelihood(topics, documents, doc_topic_prior=0)
     array([-1.38629436,  0.        ])
     """
     return _completion(topic_word, X, doc_topic_prior)[0]

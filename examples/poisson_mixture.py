@@ -64,7 +64,8 @@ class PoissonMixtureModel:
 
     def m_step(self, stats, params):
         rates = stats.sums / np.maximum(stats.counts, TINY)
-        rates = np.where(stats.counts > 0, rates, params.rates)  # a component without rows stays as it was
+        # A component without rows stays as it was.
+        rates = np.where(stats.counts > 0, rates, params.rates)
         return PoissonMixtureParams(stats.counts / stats.counts.sum(), rates)
 
     def log_prior(self, params):
@@ -146,7 +147,8 @@ class EMPoissonMixture(DensityMixin, EMEstimator):
     def score_samples(self, X):
         check_is_fitted(self)
         source, _ = as_source(self, X, reset=False)
-        model, params = PoissonMixtureModel(self.n_components), PoissonMixtureParams(self.weights_, self.rates_)
+        model = PoissonMixtureModel(self.n_components)
+        params = PoissonMixtureParams(self.weights_, self.rates_)
         return np.concatenate([logsumexp(model.log_joint(params, rows), axis=1) for rows in source])
 
 
@@ -167,8 +169,9 @@ def _attributes(params):
 
 
 def check_model(X):
-    """The properties that the engine and the estimator rely on; raises AssertionError if one does not hold."""
-    truth, rng = PoissonMixtureParams(np.array([0.3, 0.7]), np.array([3.0, 12.0])), np.random.default_rng(0)
+    """What the engine and the estimator rely on; raises AssertionError if something does not hold."""
+    truth = PoissonMixtureParams(np.array([0.3, 0.7]), np.array([3.0, 12.0]))
+    rng = np.random.default_rng(0)
     component = rng.choice(2, 1000, p=truth.weights)
     simulated = rng.poisson(truth.rates[component])[:, None].astype(np.float64)
 
@@ -182,7 +185,8 @@ def main():
     X = load_earthquakes().data[:, 1:]
     mixture = EMPoissonMixture(2, random_state=0).fit(X)
     print("weights", mixture.weights_.round(3), "rates", mixture.rates_.round(2))
-    print(f"log-likelihood {mixture.objective_:.3f} after {mixture.n_iter_} steps, converged: {mixture.converged_}")
+    print(f"log-likelihood {mixture.objective_:.3f} after {mixture.n_iter_} steps")
+    print(f"converged: {mixture.converged_}")
     check_model(X)
     print("check_em_model passed")
 

@@ -23,7 +23,8 @@ for k, bic, held_out, rank in zip(
 mixture = search.best_estimator_
 print(f"\n{len(X)} eruptions, {len(mixture.weights_)} components; converged: {mixture.converged_}")
 for k, (weight, mean) in enumerate(zip(mixture.weights_, mixture.means_, strict=True)):
-    print(f"component {k}: {weight:.0%} of the rows, {mean[0]:.2f} minutes long, {mean[1]:.1f} minutes to the next")
+    print(f"component {k}: {weight:.0%} of the rows, ", end="")
+    print(f"{mean[0]:.2f} minutes long, {mean[1]:.1f} minutes to the next")
 
 figure = Figure(figsize=(9, 4), layout="constrained")
 left, right = figure.subplots(1, 2)

@@ -7,6 +7,7 @@ from scipy.stats import poisson
 
 from emkit.datasets import (
     load_acs12,
+    load_docstrings,
     load_earthquakes,
     load_ethanol,
     load_heights,
@@ -152,3 +153,16 @@ def test_acs12_is_a_fresh_frame_each_time():
     frame = load_acs12().frame
     frame.iloc[0, 0] = 0
     assert load_acs12().frame.iloc[0, 0] == 60000
+
+
+def test_docstrings():
+    """Each text once, without its notes, from the three packages; what one of them is known to be."""
+    bunch = load_docstrings()
+    assert len(bunch.data) == len(set(bunch.data)) == len(bunch.target) > 1500
+    assert all(len(text) > 300 for text in bunch.data)
+    assert not any("\nExamples\n---" in text or "\nNotes\n---" in text for text in bunch.data)
+    assert set(bunch.target) == {"numpy", "scipy", "sklearn"}
+    (place,) = (i for i, text in enumerate(bunch.data) if text.startswith("K-Means clustering.\n"))
+    assert bunch.target[place] == "sklearn"
+    assert "Origin:" in bunch.DESCR
+    assert "Terms of use:" in bunch.DESCR

@@ -35,11 +35,12 @@ WITH_ID = MappingProxyType({"sequence_id": True})
 class EMHiddenMarkov(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, EMEstimator):
     """Hidden Markov model fitted by EM (Baum and Welch), for one or many sequences with missing values.
 
-    A row x_t depends on a hidden state s_t alone, and that on the state before: :math:`p(x, s) = \\pi_{s_1}
-    \\prod_{t > 1} A_{s_{t-1} s_t} \\prod_t p(x_t | s_t)`. EM maximises the log-likelihood, summed over sequences and
-    weighted. Rows of X are time steps. `sequence_id`, `lengths`, a list of arrays, or the column or index level named
-    by `sequence` tells which rows belong together; else all rows are one sequence. A missing value (NaN) is integrated
-    out; a row of nothing but NaN is a gap in time. Data larger than memory are read block by block.
+    A row :math:`x_t` depends on a hidden state :math:`s_t` alone, and that on the one before:
+    :math:`p(x, s) = \\pi_{s_1} \\prod_{t > 1} A_{s_{t-1} s_t} \\prod_t p(x_t | s_t)`. EM maximises the log-likelihood,
+    summed over sequences and weighted. Rows of X are time steps. `sequence_id`, `lengths`, a list of arrays, or the
+    column or index level named by `sequence` tells which rows belong together; else all rows are one sequence. A
+    missing value (NaN) is integrated out; a row of nothing but NaN is a gap in time. Data larger than memory are read
+    block by block.
 
     Parameters
     ----------

@@ -160,7 +160,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
     >>> from emkit import EMMixtureOfExpertsRegressor
     >>> from emkit.datasets import load_ethanol
     >>> engine = load_ethanol(as_frame=True).frame
-    >>> model = EMMixtureOfExpertsRegressor(2, gate="constant", random_state=0).fit(engine[["NOx"]], engine["E"])
+    >>> model = EMMixtureOfExpertsRegressor(2, gate="constant", random_state=0)
+    >>> model = model.fit(engine[["NOx"]], engine["E"])
     >>> sorted(model.coef_.ravel().round(2).tolist())
     [-0.08, 0.09]
     """

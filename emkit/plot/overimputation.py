@@ -70,7 +70,8 @@ class OverimputationDisplay:
     >>> from emkit.datasets import load_acs12
     >>> from emkit.plot import OverimputationDisplay
     >>> people = load_acs12().frame
-    >>> display = OverimputationDisplay.from_estimator(EMImputer().fit(people), people, "hrs_work", max_cells=None)
+    >>> imputer = EMImputer().fit(people)
+    >>> display = OverimputationDisplay.from_estimator(imputer, people, "hrs_work", max_cells=None)
     >>> 0.85 < display.coverage_ < 0.95
     True
     """

@@ -70,7 +70,7 @@ class ComponentSearchDisplay:
     >>> from emkit import EMGaussianMixture
     >>> from emkit.plot import ComponentSearchDisplay
     >>> from emkit.selection import ComponentSearch
-    >>> search = ComponentSearch(EMGaussianMixture(random_state=0), n_components=range(1, 5), random_state=0)
+    >>> search = ComponentSearch(EMGaussianMixture(), n_components=range(1, 5), random_state=0)
     >>> display = ComponentSearchDisplay.from_estimator(search.fit(load_old_faithful().data))
     >>> display.ax_.get_ylabel()
     'BIC (lower is better)'

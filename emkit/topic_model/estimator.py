@@ -161,9 +161,10 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     --------
     >>> from sklearn.feature_extraction.text import CountVectorizer
     >>> from emkit import EMTopicModel
-    >>> texts = ["cat dog pet", "dog pet vet", "cat vet pet", "bank loan rate", "loan rate debt", "bank debt rate"]
+    >>> texts = ["cat dog pet", "dog pet vet", "cat vet pet"]
+    >>> texts += ["bank loan rate", "loan rate debt", "bank debt rate"]
     >>> words = CountVectorizer().fit(texts)
-    >>> model = EMTopicModel(2, random_state=0, vocabulary=words.get_feature_names_out()).fit(words.transform(texts))
+    >>> model = EMTopicModel(2, random_state=0, vocabulary=words.vocabulary_).fit(words.transform(texts))
     >>> sorted(model.top_words(1))
     [['pet'], ['rate']]
     """

@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_iris
 
-from emkit import EMGaussianMixture, EMHiddenMarkov
+from emkit import EMGaussianMixture
 from emkit.datasets import load_old_faithful
-from emkit.plot import MixtureDisplay, StateDisplay
+from emkit.plot import MixtureDisplay
 
 # %%
 # One column and two
@@ -28,6 +28,15 @@ MixtureDisplay.from_estimator(mixture, X, columns="waiting", ax=axes[2])
 plt.show()
 
 # %%
+# Each pair of columns
+# --------------------
+
+iris = load_iris(as_frame=True).data
+flowers = EMGaussianMixture(3, covariance_type="tied", random_state=0).fit(iris)
+MixtureDisplay.from_estimator(flowers, iris)
+plt.show()
+
+# %%
 # Rows of no component
 # --------------------
 # With ``noise=True`` rows far from all components are grey crosses, here fifty that were drawn at random.
@@ -37,24 +46,4 @@ rows = np.vstack([X, scattered])
 noisy = EMGaussianMixture(2, noise=True, random_state=0).fit(rows)
 display = MixtureDisplay.from_estimator(noisy, rows)
 display.ax_.set(xlabel="eruptions", ylabel="waiting")
-plt.show()
-
-# %%
-# Each pair of columns
-# --------------------
-
-iris = load_iris(as_frame=True).data
-MixtureDisplay.from_estimator(EMGaussianMixture(3, covariance_type="tied", random_state=0).fit(iris), iris)
-plt.show()
-
-# %%
-# States that follow each other
-# -----------------------------
-# The same rows in order of time: a hidden Markov model has components and says who follows whom.
-
-chain = EMHiddenMarkov(2, random_state=0).fit(X)
-StateDisplay.from_estimator(chain, X, window=(0, 100))
-figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-StateDisplay.from_estimator(chain, kind="transitions", ax=axes[0])
-StateDisplay.from_estimator(chain, kind="graph", ax=axes[1])
 plt.show()

@@ -15,12 +15,13 @@ from sklearn.model_selection import train_test_split
 from emkit import EMGaussianMixture
 
 X, species = load_iris(return_X_y=True)
-shares = [0.0, 0.1, 0.2, 0.3, 0.4]
+shares = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
 
 
 def held_out(train, test):
     """Mean log-likelihood of complete rows that were not seen in the fit."""
-    return EMGaussianMixture(3, covariance_type="tied", random_state=0).fit(train).score(test)
+    mixture = EMGaussianMixture(3, covariance_type="tied", random_state=0)
+    return mixture.fit(train).score(test)
 
 
 def compare(share, seed):
@@ -28,8 +29,8 @@ def compare(share, seed):
     train, test = train_test_split(X, test_size=0.5, stratify=species, random_state=seed)
     deleted = np.random.default_rng(seed).random(train.shape) < share
     train = np.where(deleted, np.nan, train)
-    complete = train[~deleted.any(axis=1)]
-    return held_out(train, test), held_out(complete, test), held_out(SimpleImputer().fit_transform(train), test)
+    filled, complete = SimpleImputer().fit_transform(train), train[~deleted.any(axis=1)]
+    return held_out(train, test), held_out(complete, test), held_out(filled, test)
 
 
 # %%
@@ -39,15 +40,13 @@ def compare(share, seed):
 
 names = ("all that is observed", "complete rows only", "mean filled in")
 scores = np.array([[compare(share, seed) for seed in range(5)] for share in shares])
-middle = np.median(scores, axis=1)
-print("deleted  " + "  ".join(names))
-for share, row in zip(shares, middle, strict=True):
-    print(f"{share:7.0%}  " + "  ".join(f"{value:{len(name)}.2f}" for value, name in zip(row, names, strict=True)))
-
-# %%
 plt.figure(figsize=(6, 4), layout="constrained")
-for name, values, marker in zip(names, middle.T, "os^", strict=True):
-    plt.plot(np.array(shares) * 100, values, f"{marker}-", label=name)
+for name, values, marker in zip(names, np.median(scores, axis=1).T, "os^", strict=True):
+    print(
+        f"{name:20s} "
+        + "  ".join(f"{share:.0%}: {x:.2f}" for share, x in zip(shares, values, strict=True))
+    )
+    plt.plot(shares * 100, values, f"{marker}-", label=name)
 plt.xlabel("cells deleted (%)")
 plt.ylabel("held-out log-likelihood a row")
 plt.legend()

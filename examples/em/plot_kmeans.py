@@ -12,10 +12,11 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 
 from emkit import EMGaussianMixture
+from emkit.plot import MixtureDisplay
 
-X = load_iris().data
+X = load_iris(as_frame=True).data
 (n, d), k = X.shape, 3
-centres = X[[0, 60, 120]]
+centres = X.iloc[[0, 60, 120]]
 
 # %%
 # Both from the same three rows
@@ -34,6 +35,12 @@ mixture = EMGaussianMixture(
 print("same labels:       ", np.array_equal(mixture.predict(X), kmeans.labels_))
 print("centres differ by: ", np.abs(mixture.means_ - kmeans.cluster_centers_).max())
 
+display = MixtureDisplay.from_estimator(mixture, X, columns=[2, 3], levels=(0.9,))
+display.ax_.plot(*kmeans.cluster_centers_[:, 2:].T, "k+", markersize=22, label="centres of KMeans")
+display.ax_.legend(loc="upper left")
+display.ax_.set_aspect("equal")
+plt.show()
+
 # %%
 # Inertia and objective
 # ---------------------
@@ -44,16 +51,3 @@ variance = kmeans.inertia_ / (n * d)
 objective = -n * np.log(k) - n * d / 2 * (np.log(2 * np.pi * variance) + 1)
 print(f"inertia:   {kmeans.inertia_:.6f} (k-means), {n * d * mixture.covariances_:.6f} (EM)")
 print(f"objective: {objective:.6f} (k-means), {mixture.objective_:.6f} (EM)")
-
-# %%
-# The clusters
-# ------------
-
-plt.figure(figsize=(6, 4), layout="constrained")
-plt.scatter(X[:, 2], X[:, 3], c=mixture.predict(X), cmap="viridis", s=15)
-plt.plot(*kmeans.cluster_centers_[:, 2:].T, "ko", markersize=12, fillstyle="none", label="KMeans")
-plt.plot(*mixture.means_[:, 2:].T, "r+", markersize=9, label="hard EM")
-plt.xlabel("petal length (cm)")
-plt.ylabel("petal width (cm)")
-plt.legend()
-plt.show()

@@ -12,8 +12,12 @@ from emkit.datasets import load_old_faithful
 from emkit.plot import ComponentSearchDisplay, MixtureDisplay
 
 X = load_old_faithful(as_frame=True).data
-search = ComponentSearch(EMGaussianMixture(), n_components=range(1, 7), cv=5, random_state=0).fit(X)
-ComponentSearchDisplay.from_estimator(search)
+shared = {"n_components": range(1, 7), "random_state": 0}
+search = ComponentSearch(EMGaussianMixture(), cv=5, **shared).fit(X)
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+ComponentSearchDisplay.from_estimator(search, ax=left)
+MixtureDisplay.from_estimator(search.best_estimator_, X, ax=right)
+plt.show()
 print(f"chosen by BIC: {search.best_params_}")
 
 # %%
@@ -28,16 +32,10 @@ print(search.results_frame()[columns].round(2).to_string(index=False))
 # %%
 # Held-out likelihood
 # -------------------
-# Folds are shuffled. The smallest number within one standard error of the best is the careful choice. The search is an
-# estimator, and its best fit answers for it.
+# Folds are shuffled. The smallest number within one standard error of the best is the careful choice.
 
-by_heldout = ComponentSearch(
-    EMGaussianMixture(), n_components=range(1, 7), criterion="heldout", one_standard_error=True, random_state=0
-).fit(X)
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-ComponentSearchDisplay.from_estimator(by_heldout, ax=left)
-MixtureDisplay.from_estimator(by_heldout.best_estimator_, X, ax=right)
-print(
-    f"chosen by held-out likelihood: {by_heldout.best_params_}, weights {by_heldout.best_estimator_.weights_.round(2)}"
-)
+careful = {"criterion": "heldout", "one_standard_error": True, **shared}
+by_heldout = ComponentSearch(EMGaussianMixture(), **careful).fit(X)
+ComponentSearchDisplay.from_estimator(by_heldout)
 plt.show()
+print(f"chosen by held-out likelihood: {by_heldout.best_params_}")
