@@ -228,12 +228,12 @@ def test_errors_of_data_in_passes(name):
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("blas_limit")
 def filters_are_safe():
-    """Python 3.13 without its lock loses filters where two threads leave `catch_warnings` at once; 3.14 has them apart."""
+    """Python 3.13 without its lock loses filters where two threads leave `catch_warnings` at once, 3.14 does not."""
     return sys.version_info[:2] != (3, 13) or sys._is_gil_enabled()
 
 
+@pytest.mark.usefixtures("blas_limit")
 def test_eight_threads():
     """Fits at once have the bits of fits one after the other, and leave the filters of warnings alone."""
     names = list(COLUMNS)
