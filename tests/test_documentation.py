@@ -26,7 +26,9 @@ def test_the_tables_of_benchmarks_are_those_of_the_stored_results(monkeypatch):
         assert path.read_text(encoding="utf-8") == text, f"{path}: run tests/benchmarks/run_all.py --write"
 
 
-@pytest.mark.parametrize("area", ["mixture", "selection", "hmm", "topics", "impute", "experts", "scale"])
+@pytest.mark.parametrize(
+    "area", ["mixture", "latent_class", "selection", "hmm", "topics", "impute", "experts", "scale"]
+)
 def test_the_page_of_benchmarks_shows_each_area(area):
     assert f".. include:: _benchmarks/{area}.rst" in read("doc/benchmarks.rst")
 

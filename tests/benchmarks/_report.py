@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from _tables import Table, duration, pair, ratio
 
-PEERS = ("scikit-learn", "hmmlearn", "tomotopy", "gensim", "lda", "gcimpute", "dask")
+PEERS = ("scikit-learn", "hmmlearn", "tomotopy", "gensim", "lda", "gcimpute", "stepmix", "dask")
 FRONT_HEADS = ("Estimator", "Work, one thread", "emkit", "Beside", "Faster", "Quality, emkit / other")
 
 
@@ -49,6 +49,21 @@ def mixture(found: dict) -> Shown:
     front = ("``EMGaussianMixture``", work, ours, f"scikit-learn: {theirs}", faster, quality)
     heads = ("Work", "emkit", "scikit-learn", "Faster", "MB beyond the data", "Quality")
     return Shown(front, Table(heads, rows, (26, 11, 13, 9, 13, 28)))
+
+
+def latent_class(found: dict) -> Shown:
+    rows = []
+    for row in found["rows"]:
+        ours, theirs = row["emkit"], row["StepMix"]
+        quality = "log-likelihood " + pair(ours["log_likelihood"], theirs["log_likelihood"], ".3f")
+        for name, what, said in (("one step", "step", ""), ("whole fit from ten starts", "whole", quality)):
+            times = duration(ours[what]), duration(theirs[what])
+            rows.append((f"{name}, {row['work']}", *times, ratio(theirs[what] / ours[what]), said))
+    work, ours, theirs, faster, quality = rows[1]
+    front = ("``EMMixture``", f"latent classes, {work}", ours, f"StepMix: {theirs}", faster, quality)
+    return Shown(
+        front, Table(("Work", "emkit", "StepMix", "Faster", "Quality, emkit / other"), rows, (40, 11, 11, 9, 29))
+    )
 
 
 def selection(found: dict) -> Shown:
@@ -199,4 +214,6 @@ def scale(found: dict) -> Shown:
     return Shown(front, Table(heads, rows, (25, 30, 20, 25)), text)
 
 
-AREAS = {function.__name__: function for function in (mixture, selection, hmm, topics, impute, experts, scale)}
+AREAS = {
+    function.__name__: function for function in (mixture, latent_class, selection, hmm, topics, impute, experts, scale)
+}

@@ -1,6 +1,6 @@
 """EMMixture of categorical columns beside StepMix: one EM step, and a whole fit from ten starts.
 
-    python tests/benchmarks/latent_class.py [--repeat N]
+    python tests/benchmarks/latent_class.py [--repeat N] [--json FILE]
 
 A step is the time of a fit with 21 steps from one start less that of a fit with one, over 20, without acceleration. A
 whole fit goes to the end: emkit with its defaults, StepMix with n_init=10 until the mean log-likelihood changes by less
@@ -10,6 +10,7 @@ than 1e-8. Times are processor times, the least of some processes, one BLAS thre
 from __future__ import annotations
 
 import argparse
+import json
 import time
 
 import numpy as np
@@ -67,14 +68,21 @@ def _timed(function, *arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3, help="processes for each measurement; the fastest counts")
+    parser.add_argument("--json", help="write the rows to this file")
     options = parser.parse_args()
-    print(machine())
+    rows = []
     for name, data, k in WORKS:
+        row = {"work": name}
         for who in ("emkit", "StepMix"):
             run = run_fresh("latent_class:work", options.repeat, who=who, data=data, k=k)
-            step = 1e3 * (run["long_cpu"] - run["short_cpu"]) / STEPS
-            print(f"{name:42} {who:8} {step:6.2f} ms a step, {run['whole_cpu']:6.2f} s", end="")
+            step = (run["long_cpu"] - run["short_cpu"]) / STEPS
+            row[who] = {"step": step, "whole": run["whole_cpu"], "log_likelihood": run["log_likelihood"]}
+            print(f"{name:42} {who:8} {1e3 * step:6.2f} ms a step, {run['whole_cpu']:6.2f} s", end="")
             print(f", log-likelihood {run['log_likelihood']:.3f}", flush=True)
+        rows.append(row)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"machine": machine("stepmix"), "rows": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ ROOT = HERE.parent.parent
 RESULTS = HERE / "results"
 COMMANDS = {
     "mixture": [],
+    "latent_class": [],
     "selection": ["--part", "speed"],
     "hmm": [],
     "topics": ["--only", "curves", "transform", "--seeds", "3"],
