@@ -35,7 +35,7 @@ def pool(
 
     .. math::
         \bar Q = \frac1m \sum_j \hat Q_j, \quad
-        W = \frac1m \sum_j U_j, \quad
+        W = \frac1m \sum_j U_j, \\
         B = \frac1{m-1} \sum_j (\hat Q_j - \bar Q)(\hat Q_j - \bar Q)^\top, \quad
         T = W + \left(1 + \frac1m\right) B .
 
