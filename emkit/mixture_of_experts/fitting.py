@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 EXTRAS = ("block_id", "offset", "exposure")
 ALL_UNITS = 10_000  # below this number of blocks, starts use them all
+SAMPLE = 5_000  # blocks on which starts are compared, at least
+SAMPLE_OF_CLASSES = ALL_UNITS  # a response that is a class tells little
 
 
 def check_params(estimator: MixtureOfExperts) -> None:
@@ -97,7 +99,8 @@ def fit_batch(
         source = CasesInMemory(joined(source))  # there is no reason to send work to few rows
     model = make_model(estimator, described, frame, rng)
     deque(each(model.experts.check, source), maxlen=0)
-    problem = ExpertsProblem(model, source, _few(source, model, described, rng))
+    least = SAMPLE if classes is None else SAMPLE_OF_CLASSES
+    problem = ExpertsProblem(model, source, _few(source, model, described, least, rng))
     n_starts = check_n_init(estimator.n_init)
     signature = signature_of(estimator, model, len(described.y.mean))
     if before is None:
@@ -285,12 +288,16 @@ def _gate(estimator: MixtureOfExperts, n_inputs: int, scaling: Scaling) -> Gate:
 
 
 def _few(
-    source: Iterable[Cases], model: MixtureOfExpertsModel, described: Descriptions, rng: np.random.Generator
+    source: Iterable[Cases],
+    model: MixtureOfExpertsModel,
+    described: Descriptions,
+    least: int,
+    rng: np.random.Generator,
 ) -> Cases | None:
-    """A sample of the blocks, of weight 1 each; None where they are few."""
+    """A sample of the blocks, at least so many, of weight 1 each; None where they are few."""
     if described.gate.n_rows < ALL_UNITS:
         return None
-    n_blocks = min(max(5_000, 100 * model.n_components * (1 + len(described.inputs.mean))), ALL_UNITS)
+    n_blocks = min(max(least, 100 * model.n_components * (1 + len(described.inputs.mean))), ALL_UNITS)
     return joined(draw_units(source, described.gate.weight, n_blocks, rng))
 
 
