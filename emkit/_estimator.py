@@ -92,7 +92,8 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         """Fit a copy and take over its attributes at the end, so that a failure leaves the estimator as it was."""
         context = self._open_callbacks(X, metadata)
         fitted = self._blank_copy()
-        fit(fitted, self, X, **metadata)
+        with one_blas_thread():
+            fit(fitted, self, X, **metadata)
         self._adopt(fitted)
         self._close_callbacks(context)
         return self
@@ -132,12 +133,11 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         settings = Settings(
             float(self.tol), self.max_iter, self._accelerator(problem.model), watch, self.n_jobs, memory
         )
-        with one_blas_thread():
-            if start is not None:
-                found = run_one(problem, start, settings, rng, earlier)
-            else:
-                find = find or (lambda settings: search(problem, plan(n_starts, settings), settings, rng))
-                found = find(settings)
+        if start is not None:
+            found = run_one(problem, start, settings, rng, earlier)
+        else:
+            find = find or (lambda settings: search(problem, plan(n_starts, settings), settings, rng))
+            found = find(settings)
         report.close(found)
         return found
 

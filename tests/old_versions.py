@@ -1,6 +1,6 @@
 """What supported versions of scikit-learn before the present one lack, for tests that need it."""
 
-import numpy as np
+import polars as pl
 import pytest
 import sklearn
 
@@ -11,10 +11,11 @@ needs_callbacks = pytest.mark.skipif(BEFORE_1_9, reason="scikit-learn < 1.9 has 
 routes_scores = pytest.mark.skipif(
     BEFORE_1_8, reason="before 1.8 searches do not route metadata to scores of a Pipeline, nor of a meta-estimator"
 )
+SEES_NAMES_OF_POLARS = not BEFORE_1_8 or hasattr(pl.DataFrame, "__dataframe__")
 needs_names_of_polars = pytest.mark.skipif(
-    OLD_SCIKIT_LEARN, reason="scikit-learn 1.6 does not see the names of this polars"
+    not SEES_NAMES_OF_POLARS, reason="scikit-learn < 1.8 asks for a protocol that this polars no longer has"
 )
-needs_pyarrow = pytest.mark.skipif(np.__version__.startswith("1."), reason="this pyarrow needs NumPy 2")
+LIBRARIES = ["pandas", pytest.param("polars", marks=needs_names_of_polars)]
 
 
 def skip_what_old_versions_get_wrong(check):

@@ -6,10 +6,12 @@ import threading
 import time
 
 import pytest
+from all_estimators import COLUMNS, fit, only_documented_warnings
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from emkit._blas import one_blas_thread, release_control
 from emkit._shared import Shared
+from emkit.executors import Serial
 
 
 def blas_threads():
@@ -143,3 +145,20 @@ def test_a_process_that_is_forked_in_mid_fit(moment):
     thread.join()
     assert set(during) == {1}
     assert after == before == blas_threads()
+
+
+PASSES = {name: getattr(Serial, name) for name in ("sum", "each")}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_pass_has_one_thread(name, monkeypatch):
+    """Those before and after the fit too: the bits would else depend on the number of threads."""
+    told = set()
+    for kind, run in PASSES.items():
+        monkeypatch.setattr(Serial, kind, lambda *args, run=run: told.update(blas_threads()) or run(*args))
+    column = COLUMNS[name]
+    with only_documented_warnings():
+        model = fit(column, column.X, column.y)
+        if hasattr(model, "partial_fit"):
+            model.partial_fit(column.X, column.y)
+    assert told == {1}

@@ -8,7 +8,6 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from old_versions import needs_pyarrow
 from scipy.sparse import csr_array
 from test_online_hidden_markov import EMISSIONS, assert_same, drawn
 
@@ -77,7 +76,6 @@ class TestFit:
         assert_same(whole, blocks, rtol=0)
         assert (whole.n_sequences_, whole.n_iter_) == (blocks.n_sequences_, blocks.n_iter_)
 
-    @needs_pyarrow
     @pytest.mark.parametrize("many", [False, True])
     def test_kinds_of_blocks(self, many, monkeypatch):
         """Sequences, lists of them, tables with ids in a column or an index; empty ones are passed over."""

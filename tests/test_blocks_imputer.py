@@ -7,7 +7,6 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from old_versions import needs_pyarrow
 from pandas.testing import assert_frame_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -100,7 +99,6 @@ def test_tables_are_filled_when_they_are_reached():
     assert not np.isnan(first).any()
 
 
-@needs_pyarrow
 def test_frames_of_polars():
     table = pl.from_pandas(FRAME)
     imputer = EMImputer("copula").fit(table)

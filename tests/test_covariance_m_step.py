@@ -159,6 +159,8 @@ def numerical_variances(kind, squares, counts, lowest, highest):
     return result.fun if result.success else np.inf
 
 
+# older versions of SciPy say when they clip a step that is outside by a rounding
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds:RuntimeWarning")
 @pytest.mark.parametrize("rule", [one_shape, one_volume])
 @pytest.mark.parametrize("seed", range(12))
 def test_variances_with_something_in_common_under_a_floor(rule, seed):

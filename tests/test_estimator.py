@@ -12,7 +12,7 @@ import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from old_versions import OLD_SCIKIT_LEARN, skip_what_old_versions_get_wrong
+from old_versions import LIBRARIES, skip_what_old_versions_get_wrong
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
@@ -177,11 +177,9 @@ class TestPipelines:
             assert np.isfinite(pipeline.score(X))
             GridSearchCV(EMGaussianMixture(), {"n_components": [1, 2]}).fit(X, sample_weight=weight)
 
-    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    @pytest.mark.parametrize("library", LIBRARIES)
     def test_frames(self, library):
         frames = pytest.importorskip(library)
-        if OLD_SCIKIT_LEARN and library == "polars":
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         frame = (
             frames.DataFrame(X, schema=list("abcd")) if library == "polars" else frames.DataFrame(X, columns=[*"abcd"])
         )

@@ -433,7 +433,10 @@ ROWS = [
             (["a"] * N, f"{name} must be an array of numbers"),
             ([[1], [1, 2]], f"{name} must be an array of numbers"),
             (sp.csr_array(ONES[:, None]), f"{name} must be an array of numbers"),
-            (pd.array([None, *ONES[1:]], dtype="Float64"), rf"{name} must be finite, but {name}\[0\] is not"),
+            (
+                pd.array([None, *ONES[1:]], dtype="Float64"),
+                rf"{name} must be (finite, but {name}\[0\] is not|an array)",
+            ),
         )
     ),
     ("exposure", 0, r"exposure must be positive, but exposure\[0\] is 0\.0"),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
-from old_versions import OLD_SCIKIT_LEARN, routes_scores, skip_what_old_versions_get_wrong
+from old_versions import LIBRARIES, routes_scores, skip_what_old_versions_get_wrong
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
@@ -311,11 +311,9 @@ class TestConventions:
         with pytest.warns(InconsistentVersionWarning, match=r"0\.0\.0"):
             EMHiddenMarkov().__setstate__({**state, "_emkit_version": "0.0.0"})
 
-    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    @pytest.mark.parametrize("library", LIBRARIES)
     def test_frames(self, library):
         frames = pytest.importorskip(library)
-        if OLD_SCIKIT_LEARN and library == "polars":
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         frame = frames.DataFrame({"x": X[:, 0], "y": X[:, 1], "who": IDS})
         hmm = EMHiddenMarkov(2, sequence="who", random_state=0, n_init=2).set_output(transform=library).fit(frame)
         assert hmm.n_features_in_ == 2

@@ -15,7 +15,8 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from old_versions import (
     BEFORE_1_9,
-    OLD_SCIKIT_LEARN,
+    LIBRARIES,
+    SEES_NAMES_OF_POLARS,
     needs_callbacks,
     needs_names_of_polars,
     routes_scores,
@@ -218,11 +219,9 @@ class TestFrames:
         assert list(out.columns) == imputer.get_feature_names_out().tolist()
         assert_array_equal(out.to_numpy(), clone(imputer).set_output(transform="default").fit_transform(NUMBERS))
 
-    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    @pytest.mark.parametrize("library", LIBRARIES)
     @pytest.mark.parametrize("output", [None, "pandas", "polars"])
     def test_in_a_column_transformer(self, library, output):
-        if library == "polars" and OLD_SCIKIT_LEARN:
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         if output not in (None, library):
             pytest.importorskip("pyarrow", exc_type=ImportError)
         numbers, levels = ["a", "b", "count"], ["colour", "size", "flag"]
@@ -257,7 +256,7 @@ class TestFrames:
         assert isinstance(out, pl.DataFrame)
         assert gaps(out) == 0
         assert_array_equal(out["a"].to_numpy(), one.transform(FRAME)["a"].to_numpy())
-        if not OLD_SCIKIT_LEARN:
+        if SEES_NAMES_OF_POLARS:
             back = make(model).fit(POLARS).transform(FRAME)
             assert back.dtypes.equals(FRAME.dtypes)
             assert gaps(back) == 0
@@ -284,13 +283,11 @@ EMPTY = pd.DataFrame(
 
 
 class TestNames:
-    @pytest.mark.parametrize("library", ["pandas", "polars", "array", "int"])
+    @pytest.mark.parametrize("library", [*LIBRARIES, "array", "int"])
     @pytest.mark.parametrize("keep", [False, True])
     @pytest.mark.parametrize("indicator", [False, True])
     @pytest.mark.parametrize("output", [None, "pandas"])
     def test_names_are_those_of_the_output(self, library, keep, indicator, output):
-        if library == "polars" and OLD_SCIKIT_LEARN:
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         table = {
             "pandas": EMPTY,
             "polars": pl.DataFrame(EMPTY.to_dict("list")),
@@ -319,10 +316,8 @@ class TestNames:
         with pytest.raises(ValueError, match="input_features"):
             EMImputer("gaussian").fit(EMPTY).get_feature_names_out(["p", "q", "r", "s"])
 
-    @pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+    @pytest.mark.parametrize("library", [pd.DataFrame, pytest.param(pl.DataFrame, marks=needs_names_of_polars)])
     def test_a_column_that_is_named_like_an_indicator(self, library):
-        if library is pl.DataFrame and OLD_SCIKIT_LEARN:
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         table = library({"a": [1.0, np.nan, 3.0, 4.0], "missingindicator_a": [1.0, 2.0, 3.0, 7.0]})
         with pytest.raises(ValueError, match="add_indicator would add a column 'missingindicator_a'"):
             EMImputer("gaussian", add_indicator=True).fit(table)
@@ -380,13 +375,11 @@ class TestSearch:
         search = GridSearchCV(pipeline, {"emimputer__model": ["gaussian", "copula"]}, cv=3, error_score="raise")
         assert search.fit(NUMBERS, CLASSES).best_score_ > 0.85
 
-    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    @pytest.mark.parametrize("library", LIBRARIES)
     def test_before_an_encoder(self, library):
-        if library == "polars" and OLD_SCIKIT_LEARN:
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
-        encode = make_column_transformer(
-            (OneHotEncoder(handle_unknown="ignore"), ["colour", "size", "flag"]), remainder="passthrough"
-        )
+        # dense: scikit-learn 1.6 puts no sparse columns beside those of polars
+        one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+        encode = make_column_transformer((one_hot, ["colour", "size", "flag"]), remainder="passthrough")
         pipeline = make_pipeline(make(), encode, LogisticRegression(max_iter=5000))
         table = {"pandas": FRAME, "polars": POLARS}[library]
         assert pipeline.fit(table, CLASSES).score(table, CLASSES) > 0.9

@@ -10,6 +10,7 @@ import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from old_versions import routes_scores
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_iris, load_wine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
@@ -361,8 +362,15 @@ class TestInScikitLearn:
         with sklearn.config_context(enable_metadata_routing=True):
             pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), mixture)
             routed = pipeline.fit(X, labels=labels, sample_weight=weight).predict(X)
-            folds = KFold(3, shuffle=True, random_state=0)
-            scores = cross_val_score(pipeline, X, cv=folds, params={"labels": labels, "sample_weight": weight})
-        assert np.isfinite(scores).all()
         plain = make_pipeline(StandardScaler(), mixture).fit(X, **{f"{pipeline.steps[-1][0]}__labels": labels})
         assert_array_equal(routed, plain.predict(X))
+
+    @routes_scores
+    @pytest.mark.parametrize("mixture", either(n_components=3))
+    def test_routing_to_scores_needs_no_request(self, mixture):
+        params = {"labels": some(SPECIES, 0.3), "sample_weight": np.ones(150)}
+        with sklearn.config_context(enable_metadata_routing=True):
+            pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), mixture)
+            folds = KFold(3, shuffle=True, random_state=0)
+            scores = cross_val_score(pipeline, X, cv=folds, params=params)
+        assert np.isfinite(scores).all()

@@ -201,7 +201,9 @@ class TestColumns:
         y = np.where(rng.random(200) < 0.5, 3 * x, 4 - 2 * x) + (colour == "blue") + 0.1 * rng.normal(size=200)
         columns = {"colour": colour.tolist(), "x": x, "n": rng.integers(0, 5, 200), "sunny": x > 2}
         table = pd.DataFrame(columns).astype({"colour": "category"}) if kind == "pandas" else pl.DataFrame(columns)
-        one_hot = make_column_transformer((OneHotEncoder(drop="first"), ["colour"]), ("passthrough", ["x"]))
+        # dense: scikit-learn 1.6 puts no sparse columns beside those of polars
+        colours = OneHotEncoder(drop="first", sparse_output=False)
+        one_hot = make_column_transformer((colours, ["colour"]), ("passthrough", ["x"]))
         model = switching(table, y, expert_features=one_hot)
         display = ExpertsDisplay.from_estimator(model, table, y, feature="x")
         expected = model.intercept_ + np.column_stack([np.ones(400), display.grid]) @ model.coef_.T

@@ -121,10 +121,9 @@ class TestWhatIsDrawn:
         assert not np.array_equal(bars["full"].lines[0].get_xdata(), bars["tied"].lines[0].get_xdata())
         best = results["heldout_mean"].argmax()
         band = next(patch for patch in display.ax_.patches if patch.get_label() == "one standard error")
-        assert_allclose(
-            [band.get_y(), band.get_height()],
-            [results["heldout_mean"][best] - results["heldout_se"][best], results["heldout_se"][best]],
-        )
+        low, high = band.get_extents().transformed(display.ax_.transData.inverted()).intervaly
+        top, error = results["heldout_mean"][best], results["heldout_se"][best]
+        assert_allclose([low, high - low], [top - error, error])
         ring = next(line for line in display.ax_.lines if line.get_label().startswith("chosen"))
         chosen = bars[HELD_OUT.best_params_["covariance_type"]].lines[0].get_xydata()
         assert np.isclose(chosen, ring.get_xydata()).all(axis=1).any()

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from old_versions import BEFORE_1_8
+from old_versions import BEFORE_1_8, SEES_NAMES_OF_POLARS
 from scipy import stats
 from scipy.sparse import csr_array
 from sklearn import config_context
@@ -520,7 +520,7 @@ def test_frames_give_what_arrays_give(estimator, frame):
     frames = [(frame(X, columns=["u", "v", "w"]), y) for X, y in tables]
     of_arrays, of_frames = (pool(estimator, data, n_bootstrap=5, random_state=0) for data in (tables, frames))
     assert_allclose(of_frames.covariance_, of_arrays.covariance_)
-    if frame is pd.DataFrame or not BEFORE_1_8:  # older ones take no names from this polars
+    if frame is pd.DataFrame or SEES_NAMES_OF_POLARS:
         assert of_frames.summary()["name"].tolist() == ["u", "v", "w", "intercept"]
     assert_allclose(of_frames.predict(frames[0][0]), of_arrays.predict(tables[0][0]))
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from old_versions import needs_pyarrow
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -116,7 +115,6 @@ class TestHiddenCells:
         nullable = frame.convert_dtypes()
         assert hidden_cells_scorer(0.3)(EMImputer().fit(nullable), nullable) == pytest.approx(expected)
 
-    @needs_pyarrow
     def test_frames_of_both_kinds(self):
         frame = table()
         pandas = cross_val_score(EMImputer(), frame, cv=3, scoring=hidden_cells_scorer(), error_score="raise")

@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
-from old_versions import BEFORE_1_9, OLD_SCIKIT_LEARN, needs_callbacks, routes_scores
+from old_versions import BEFORE_1_9, LIBRARIES, needs_callbacks, routes_scores
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
 from sklearn.feature_extraction.text import CountVectorizer
@@ -156,11 +156,9 @@ class TestConventions:
         with pytest.warns(InconsistentVersionWarning, match=r"0\.0\.0"):
             EMTopicModel().__setstate__({**self.model.__getstate__(), "_emkit_version": "0.0.0"})
 
-    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    @pytest.mark.parametrize("library", LIBRARIES)
     def test_frames(self, library):
         frames = pytest.importorskip(library)
-        if OLD_SCIKIT_LEARN and library == "polars":
-            pytest.skip("scikit-learn 1.6 does not see the names of this polars")
         table = dict(zip(PETS + MONEY, X.toarray().T, strict=True))
         model = clone(self.model).set_output(transform=library).fit(frames.DataFrame(table))
         assert_array_equal(model.feature_names_in_, PETS + MONEY)

@@ -86,7 +86,7 @@ class _MeansFamily(Family):
         check_counts(X, self.allowed, self.highest)
 
     def log_density(self, params: ColumnMeans, rows: Rows) -> np.ndarray:
-        X = rows.X
+        X = _contiguous(rows)
         if self.n_columns == 1 and (largest := int(np.fmax.reduce(X[:, 0], initial=0))) < len(X):
             values = np.arange(largest + 1.0)[:, None]  # each once; then a table look-up
             table = np.vstack([self._log_density(params.means, values, None), np.zeros(self.n_components)])
@@ -115,7 +115,7 @@ class _MeansFamily(Family):
             seen = ~np.isnan(rows.X)
             return CellSums(resp.T @ seen, resp.T @ np.where(seen, rows.X, 0))
         counts = np.ones(len(resp)) @ resp
-        return CellSums(np.repeat(counts[:, None], self.n_columns, axis=1), resp.T @ rows.X)
+        return CellSums(np.repeat(counts[:, None], self.n_columns, axis=1), resp.T @ _contiguous(rows))
 
     def m_step(self, moments: Sequence[Any], params: ColumnMeans, fixed: frozenset[str] = frozenset()) -> ColumnMeans:
         """Means of the cells ([1]_, equation 9.59)."""
@@ -168,6 +168,11 @@ class _MeansFamily(Family):
             means = self._inverse_link(vector.reshape(params.means.shape))
         check_finite(means)
         return ColumnMeans(means)
+
+
+def _contiguous(rows: Rows) -> np.ndarray:
+    """The values: products of others are rounded otherwise by NumPy 1, which multiplies them without BLAS."""
+    return np.ascontiguousarray(rows.X)
 
 
 class PoissonFamily(_MeansFamily):

@@ -14,7 +14,6 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._blas import one_blas_thread
 from ..blocks import blocks_of
 from ..executors import each, executor_for
 from ..families.base import Family, Options
@@ -55,9 +54,8 @@ def fit_online(estimator: EMHiddenMarkov, owner: EMHiddenMarkov, X: Any, **metad
     estimator._carry_over(owner)
     chunks, tables = _batch(estimator, family, X, metadata)
     model = make_model(estimator, family)
-    with one_blas_thread():
-        stats = _statistics(estimator, model, state.params, chunks, tables)
-        state = estimator._online_step(model.per_row(state.weight + stats.weight), state, stats)
+    stats = _statistics(estimator, model, state.params, chunks, tables)
+    state = estimator._online_step(model.per_row(state.weight + stats.weight), state, stats)
     publish(estimator, model, state.params)
     estimator._online = Online(family, state)
     n_sequences = chunks.n_positive if isinstance(chunks, SequenceSource) else sum(each(len, chunks))

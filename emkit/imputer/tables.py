@@ -326,7 +326,8 @@ class PandasTable:
             objects = series.to_numpy(dtype=object).copy()
             objects[series.isna().to_numpy()] = None
             return label_objects(name, objects, "string")
-        return label_objects(name, series.to_numpy(dtype=object), "object")
+        strings = pd.api.types.infer_dtype(series, skipna=True) == "string"  # of which pandas < 3 makes objects
+        return label_objects(name, series.to_numpy(dtype=object), "string" if strings else "object")
 
     def filled(self, codes: np.ndarray, columns: Sequence[Column], holes: np.ndarray, places: np.ndarray) -> Any:
         out = self.frame.iloc[:, places]

@@ -21,7 +21,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._blas import one_blas_thread
 from ..blocks import blocks_of
 from ..engine import UnusableStartError
 from ..executors import executor_for
@@ -109,7 +108,7 @@ def fit_online(
     owner._check_training_data(X, {"y": y, **extras})
     before: State = owner._state
     model, state = before.fitted.model, owner._online
-    with executor_for(estimator.n_jobs) as executor, one_blas_thread():
+    with executor_for(estimator.n_jobs) as executor:
         chunks = _batch(estimator, before, X, y, Extras(**extras))
         stats = executor.sum(partial(_checked_e_step, model, state.params), chunks)
         state = estimator._online_step(_model_for(model, state.weight + stats.weight), state, stats)

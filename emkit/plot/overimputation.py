@@ -164,9 +164,11 @@ class OverimputationDisplay:
         top = float(self.missing_share.max())
         if top == 0:  # one colour says nothing
             return
+        from matplotlib.ticker import PercentFormatter
+
         lines.set_array(self.missing_share)
         lines.set_clim(0, top)
-        self.figure_.colorbar(lines, ax=self.ax_, label="rest of the row missing", format="{x:.0%}")
+        self.figure_.colorbar(lines, ax=self.ax_, label="rest of the row missing", format=PercentFormatter(1, 0))
 
 
 def _numeric_place(imputer: Any, column: Any) -> int:

@@ -205,8 +205,8 @@ def _score(truth: np.ndarray, guess: np.ndarray, known: np.ndarray, cells: np.nd
     """Of one column; see `hidden_cells_scorer`."""
     if truth.dtype == object:
         return -float(np.mean([str(a) != str(b) for a, b in zip(truth[cells], guess[cells], strict=True)]))
-    unit = float(np.abs(truth[known]).max()) or 1.0  # so that no square overflows or vanishes
-    truth, guess = truth / unit, guess.astype(np.float64) / unit
+    _, power = np.frexp(np.abs(truth[known]).max())  # of two, taken out so that no square overflows or vanishes
+    truth, guess = np.ldexp(truth, -power), np.ldexp(guess.astype(np.float64), -power)
     deviation = float(truth[known].std())
     error = np.sqrt(np.mean((guess[cells] - truth[cells]) ** 2))
     return -float(error / deviation) if deviation > 0 else -float(error > 0)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._blas import one_blas_thread
 from .._validation import check_n_init
 from ..engine import Step, run_em
 from ..executors import Elsewhere, executor_for
@@ -118,8 +117,7 @@ def _with_learned_priors(estimator: EMTopicModel, problem: TopicProblem, rng: np
         return problem
     learns_alpha = estimator.learn_priors in (True, "doc_topic")
     learns_eta = estimator.learn_priors in (True, "topic_word") and np.ndim(estimator.topic_word_prior) == 0
-    with one_blas_thread():
-        return replace(problem, model=_pilot(problem, learns_alpha, learns_eta, rng), learns_alpha=learns_alpha)
+    return replace(problem, model=_pilot(problem, learns_alpha, learns_eta, rng), learns_alpha=learns_alpha)
 
 
 def _pilot(problem: TopicProblem, learns_alpha: bool, learns_eta: bool, rng: np.random.Generator) -> TopicModel:
@@ -205,7 +203,7 @@ def fit_online(estimator: EMTopicModel, owner: EMTopicModel, X: Any, sample_weig
     corpus = read_corpus(estimator, X, sample_weight, reset=False, dtype=owner.components_.dtype)
     model, state = owner._online
     n_iter, tokens = owner.n_iter_, owner.mean_document_length_ * state.weight
-    with executor_for(estimator.n_jobs) as executor, one_blas_thread():
+    with executor_for(estimator.n_jobs) as executor:
         for batch in in_order(corpus, estimator.batch_size):
             check_tokens(float(batch.term_counts.sum()), batch.dtype)
             weight = float(batch.weight.sum(dtype=np.float64))

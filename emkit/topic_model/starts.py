@@ -94,9 +94,9 @@ class Starts:
         holds = documents.table.astype(bool).astype(np.float64)
         frequency = (documents.weight * present).astype(np.float64) @ holds
         rarity = np.log((documents.weight[present].sum() + 1) / (frequency + 1)) + 1e-3
-        weighted = self._counts @ sp.diags_array(rarity)
+        weighted = self._counts @ _diagonal(rarity)
         norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-        unit = sp.diags_array(1 / np.where(norms > 0, norms, 1)) @ weighted
+        unit = _diagonal(1 / np.where(norms > 0, norms, 1)) @ weighted
         unit = sp.csr_array(unit, dtype=np.float32)
         return (unit @ unit.T).toarray()
 
@@ -113,6 +113,11 @@ class Starts:
             best = int(np.argmax(covered @ weight))
             nearest = covered[best]
             yield _most_similar(self._similarity[candidates[best]], weight, size)
+
+
+def _diagonal(values: np.ndarray) -> sp.dia_array:
+    """As `scipy.sparse.diags_array`, which SciPy 1.11 lacks."""
+    return sp.dia_array((values, 0), shape=(len(values), len(values)))
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
