@@ -122,6 +122,7 @@ def speed(options):
         "theirs": peer["wall"],
         "ratio": peer["wall"] / ours["wall"],
         "ratio_cpu": peer["cpu"] / ours["cpu"],
+        "cpu": [ours["cpu"], peer["cpu"]],
         "scores": (ours["score"], peer["score"]),
         "quality": f"K={ours['k']}, {ours['score']:.5f} per new row against K={peer['k']}, {peer['score']:.5f}",
     }
