@@ -99,7 +99,7 @@ def fit_batch(
         source = CasesInMemory(joined(source))  # there is no reason to send work to few rows
     model = make_model(estimator, described, frame, rng)
     deque(each(model.experts.check, source), maxlen=0)
-    least = SAMPLE if classes is None else SAMPLE_OF_CLASSES
+    least = SAMPLE_OF_CLASSES if estimator._n_classes() else SAMPLE
     problem = ExpertsProblem(model, source, _few(source, model, described, least, rng))
     n_starts = check_n_init(estimator.n_init)
     signature = signature_of(estimator, model, len(described.y.mean))
