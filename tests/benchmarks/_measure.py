@@ -79,6 +79,19 @@ def machine(*peers: str) -> dict:
     }
 
 
+def store(path: str | None, found: dict, *peers: str) -> None:
+    """Write what a benchmark found, and where, if there is a path to write it to."""
+    if path:
+        Path(path).write_text(json.dumps({"machine": machine(*peers), **found}, indent=1), encoding="utf-8")
+
+
+def cpu_timed(function, *arguments):
+    """Processor time of a call, and its result."""
+    began = time.process_time()
+    result = function(*arguments)
+    return time.process_time() - began, result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work")

@@ -5,6 +5,7 @@ A function of an area takes what its benchmark wrote with ``--json``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from _tables import Table, duration, pair, ratio
@@ -31,6 +32,13 @@ def where(machine: dict) -> str:
     versions = [f"{name} {machine[name]}" for name in ("emkit", "numpy", *PEERS) if name in machine]
     processor = f"{machine['processor']} ({machine['vectors']}, {machine['cores']} cores)"
     return f"{processor}, Python {machine['python']}, {', '.join(versions)}; {machine['date']}."
+
+
+def together(machines: list[dict]) -> dict:
+    """What all areas were measured with; where they differ, each value once."""
+    keys = dict.fromkeys(key for machine in machines for key in machine)
+    values = {key: dict.fromkeys(str(machine[key]) for machine in machines if key in machine) for key in keys}
+    return {key: " and ".join(found) for key, found in values.items()}
 
 
 def mixture(found: dict) -> Shown:
@@ -167,7 +175,7 @@ def _by_table(rows: list[dict]) -> str:
 def experts(found: dict) -> Shown:
     rows, front = [], None
     for row in found["rows"]:
-        alone = row["theirs_cpu"] != row["theirs_cpu"]  # not a number: no peer
+        alone = math.isnan(row["theirs_cpu"])  # there is no peer
         cells = (
             row["work"],
             duration(row["ours_cpu"]),

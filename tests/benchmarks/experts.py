@@ -13,7 +13,6 @@ Each fit runs in a process of its own with one BLAS thread.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from _measure import machine, run_fresh
+from _measure import run_fresh, store
 from scipy.optimize import linear_sum_assignment
 from scipy.special import logsumexp
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -242,16 +241,13 @@ def main():
     parser.add_argument("--repeat", type=int, default=3, help="processes for each measurement; the fastest counts")
     parser.add_argument("--json", help="write the rows to this file")
     options = parser.parse_args()
-    about = machine()
-    print(json.dumps(about))
     print(f"{'seconds':38} {'emkit':>9} {'other':>9} {'ratio':>7} {'cpu':>7} {'goal':>6} {'MB':>7} {'MB':>7}  quality")
     rows = []
     for compare in (compare_iterations, compare_fits):
         for row in compare(options.only, options.repeat):
             show(row)
             rows.append(row)
-    if options.json:
-        Path(options.json).write_text(json.dumps({"machine": about, "rows": rows}, indent=1))
+    store(options.json, {"rows": rows})
 
 
 if __name__ == "__main__":

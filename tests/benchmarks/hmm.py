@@ -10,11 +10,9 @@ with those parameters. Times are processor times, the least of some fits in some
 from __future__ import annotations
 
 import argparse
-import json
-import time
 
 import numpy as np
-from _measure import machine, run_fresh
+from _measure import cpu_timed, run_fresh, store
 from hmmlearn import hmm
 
 from emkit import EMHiddenMarkov
@@ -103,10 +101,10 @@ def steps(who, emission, k, d, lengths):
     n_fits = 1 if who == "log" else 3
 
     def run():
-        short = min(_timed(fitted, 1)[0] for _ in range(n_fits))
-        times = [_timed(fitted, STEPS + 1) for _ in range(n_fits)]
+        short = min(cpu_timed(fitted, 1)[0] for _ in range(n_fits))
+        times = [cpu_timed(fitted, STEPS + 1) for _ in range(n_fits)]
         model = times[-1][1]
-        calls = {name: min(_timed(call, model, name)[0] for _ in range(n_fits)) for name in CALLS}
+        calls = {name: min(cpu_timed(call, model, name)[0] for _ in range(n_fits)) for name in CALLS}
         score = model.score(X, lengths=length) * (len(X) if who == "emkit" else 1)
         return {
             "short_cpu": short,
@@ -116,12 +114,6 @@ def steps(who, emission, k, d, lengths):
         }
 
     return run
-
-
-def _timed(function, *arguments):
-    began = time.process_time()
-    result = function(*arguments)
-    return time.process_time() - began, result
 
 
 def compare(only, repeat):
@@ -171,9 +163,7 @@ def main():
     for row in compare(options.only, options.repeat):
         show(row)
         rows.append(row)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine("hmmlearn"), "rows": rows}, file, indent=1)
+    store(options.json, {"rows": rows}, "hmmlearn")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 from statistics import mean
 
-from _measure import machine, run_fresh
+from _measure import run_fresh, store
 
 SIMULATED = {  # rows, columns, share missing, patterns (0: each row its own), goal
     "20,000 x 20, 20 %": (20_000, 20, 0.2, 0, 10),
@@ -119,12 +118,8 @@ def main():
         "curved": curved,
         "threads": lambda: threads(options.repeat),
     }
-    results = {"machine": machine(*(["gcimpute"] if can_import("gcimpute") else []))}
-    for name in options.only or tables:
-        results[name] = tables[name]()
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(results, file, indent=1)
+    results = {name: tables[name]() for name in options.only or tables}
+    store(options.json, results, *(["gcimpute"] if can_import("gcimpute") else []))
 
 
 if __name__ == "__main__":

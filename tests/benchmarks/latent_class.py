@@ -10,11 +10,9 @@ than 1e-8. Times are processor times, the least of some processes, one BLAS thre
 from __future__ import annotations
 
 import argparse
-import json
-import time
 
 import numpy as np
-from _measure import machine, run_fresh
+from _measure import cpu_timed, run_fresh, store
 from sklearn.preprocessing import OrdinalEncoder
 from stepmix.stepmix import StepMix
 
@@ -52,17 +50,11 @@ def work(who, data, k):
     fitted(who, X, k, 1)  # what is loaded at the first fit is not the subject
 
     def run():
-        short, long = (min(_timed(fitted, who, X, k, n)[0] for _ in range(3)) for n in (1, STEPS + 1))
-        whole, model = _timed(fitted, who, X, k)
+        short, long = (min(cpu_timed(fitted, who, X, k, n)[0] for _ in range(3)) for n in (1, STEPS + 1))
+        whole, model = cpu_timed(fitted, who, X, k)
         return {"short_cpu": short, "long_cpu": long, "whole_cpu": whole, "log_likelihood": model.score(X) * len(X)}
 
     return run
-
-
-def _timed(function, *arguments):
-    began = time.process_time()
-    result = function(*arguments)
-    return time.process_time() - began, result
 
 
 def main():
@@ -80,9 +72,7 @@ def main():
             print(f"{name:42} {who:8} {1e3 * step:6.2f} ms a step, {run['whole_cpu']:6.2f} s", end="")
             print(f", log-likelihood {run['log_likelihood']:.3f}", flush=True)
         rows.append(row)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine("stepmix"), "rows": rows}, file, indent=1)
+    store(options.json, {"rows": rows}, "stepmix")
 
 
 if __name__ == "__main__":

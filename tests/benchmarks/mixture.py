@@ -11,11 +11,10 @@ runs in a process of its own with one BLAS thread.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
 import numpy as np
-from _measure import machine, run_fresh
+from _measure import run_fresh, store
 from sklearn.mixture import GaussianMixture
 
 from emkit import EMGaussianMixture
@@ -227,9 +226,7 @@ def main():
         for row in compare(options.only, options.repeat):
             show(row)
             rows.append(row)
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "rows": rows}, file, indent=1)
+    store(options.json, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _report import AREAS, Shown, front_page, where
+from _report import AREAS, Shown, front_page, together, where
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -48,7 +48,7 @@ def stored() -> dict[str, dict]:
 def pages(results: dict[str, dict]) -> dict[Path, str]:
     """The text of each file that shows results."""
     shown = {area: AREAS[area](found) for area, found in results.items()}
-    front, machine = front_page(shown), results["mixture"]["machine"]
+    front, machine = front_page(shown), together([found["machine"] for found in results.values()])
     texts = {f"{area}.rst": fragment(shown[area], found["machine"]) for area, found in results.items()}
     texts["front.rst"] = f"{front.rst()}\n{where(machine)}\n"
     readme = ROOT / "README.md"

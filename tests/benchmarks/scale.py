@@ -15,13 +15,12 @@ Each piece of work runs in a process of its own with one BLAS thread.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from _measure import machine, run_fresh
+from _measure import run_fresh, store
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 
@@ -206,9 +205,7 @@ def main():
     parser.add_argument("--json", help="write the rows to this file")
     options = parser.parse_args()
     found = {name: PARTS[name](options) for name in (options.part or PARTS)}
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine("dask", "distributed"), **found}, file, indent=1)
+    store(options.json, found, "dask", "distributed")
 
 
 if __name__ == "__main__":

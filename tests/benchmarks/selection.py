@@ -12,11 +12,10 @@ data sets in which each criterion finds four. Each piece of work runs in a proce
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
 import numpy as np
-from _measure import machine, run_fresh
+from _measure import run_fresh, store
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, KFold
@@ -171,9 +170,7 @@ def main():
     parser.add_argument("--json", help="write the rows to this file")
     options = parser.parse_args()
     rows = {part: PARTS[part](options) for part in (options.part or PARTS)}
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), **rows}, file, indent=1)
+    store(options.json, rows)
 
 
 if __name__ == "__main__":

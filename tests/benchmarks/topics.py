@@ -11,11 +11,10 @@ processor time, medians over the seeds. Tables: curves, methods, floor, transfor
 from __future__ import annotations
 
 import argparse
-import json
 from functools import partial
 from statistics import median
 
-from _measure import machine, run_fresh
+from _measure import run_fresh, store
 from _topics import SCHEDULES
 
 METHODS = ("map", "plsa", "vb", "cvb0")
@@ -134,9 +133,7 @@ def main():
     options = parser.parse_args()
     tables = {**TABLES, "curves": partial(curves, libraries=options.libraries)}
     results = {name: tables[name](options.corpora, options.seeds) for name in options.only}
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine("tomotopy", "gensim", "lda"), **results}, file, indent=1)
+    store(options.json, results, "tomotopy", "gensim", "lda")
 
 
 if __name__ == "__main__":
