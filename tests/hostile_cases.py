@@ -23,6 +23,9 @@ pl = pytest.importorskip("polars")
 nan, inf = np.nan, np.inf
 
 
+THREE_DIMENSIONS = r"Found array with dim 3(, while dim|\. \w+ expected) <= 2"  # newer scikit-learn, and older
+
+
 class Row(NamedTuple):
     make: Callable[[np.ndarray], Any]
     answer: str | None = None
@@ -182,7 +185,7 @@ TYPES = {
     ),
     "no dimension": Row(lambda X: X[0, 0], "Expected 2D array, got scalar", {"search": SHAPELESS}),
     "one dimension": Row(lambda X: X[:, 0], "Expected 2D array, got 1D array"),
-    "three dimensions": Row(lambda X: np.stack([X, X], axis=2), "Found array with dim 3"),
+    "three dimensions": Row(lambda X: np.stack([X, X], axis=2), THREE_DIMENSIONS),
     "series": Row(lambda X: pd.Series(X[:, 0]), "Expected a 2-dimensional container but got"),
     "series of polars": Row(lambda X: pl.Series(X[:, 0]), "Expected 2D array, got 1D array"),
     "no rows": Row(only(slice(0)), NO_ROW, {"search": "X has n_samples = 0"}),
@@ -399,7 +402,7 @@ TARGETS = {
     "a mask": Row(lambda y: np.ma.masked_array(y, np.eye(1, N)[0]), "Input y contains NaN"),
     "one too few": Row(lambda y: y[:-1], "inconsistent numbers of samples: X has 24, y has 23"),
     "none at all": Row(lambda y: y[:0], r"Found array with 0 sample\(s\)", {"classifier": NO_CLASSES}),
-    "three dimensions": Row(lambda y: y[:, None, None], "Found array with dim 3"),
+    "three dimensions": Row(lambda y: y[:, None, None], THREE_DIMENSIONS),
     "strings": Row(
         lambda y: np.where(y > 1, "many", "few"), "could not convert string to float", {"classifier": NO_CLASSES}
     ),
