@@ -1,7 +1,15 @@
-"""Fixtures of several files: what scikit-learn's own tests of its mixture ask for, and a dask cluster."""
+"""What all files share: how Hypothesis draws, what scikit-learn's own tests of its mixture ask for, a dask cluster."""
 
+import os
+
+import hypothesis
 import numpy as np
 import pytest
+
+# No test may fail for the time it took. In CI the same examples are drawn each time, so that a change is judged by what
+# it changes: the lowest version that pyproject.toml allows would not do so by itself.
+hypothesis.settings.register_profile("emkit", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("emkit")
 
 
 @pytest.fixture(params=[np.float32, np.float64])

@@ -203,7 +203,7 @@ VALUES = {
 }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_columns_are_those_of_one_table(data):
     dtype = data.draw(st.sampled_from(list(VALUES)))
@@ -280,7 +280,7 @@ class TestCategories:
 # What is summed
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.floats(-1e9, 1e9), st.floats(1e-3, 1e3))
 def test_moments_of_parts_are_those_of_the_whole(seed, origin, unit):
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ def random_rows(seed, n, d, share, dtype=np.float64):
     return Rows(X, rng.uniform(0.5, 2, n).astype(dtype))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(0, 40),

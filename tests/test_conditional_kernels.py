@@ -129,7 +129,7 @@ def test_every_number_of_patterns(n):
         assert_rows_agree(patterned(observed, np.arange(n) * 3 % 7 + 1, seed=n))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     d=st.integers(1, 12),
     counts=st.lists(st.integers(0, 6), min_size=1, max_size=11),
@@ -290,7 +290,7 @@ def test_rows_of_one_kind(n, kind):
         assert t.complete(kernels)[-1] == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n=st.integers(1, 9), d=st.integers(1, 6), seed=st.integers(0, 1000))
 def test_cells_equal_their_twin(n, d, seed):
     assert_cells_agree(table(random_kinds(n, d, seed), seed))
@@ -601,7 +601,7 @@ def assert_is_arranged(rows):
     assert all((np.diff(size[side]) >= 0).all() for side in (few, ~few))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 60),
     d=st.integers(1, 200),
@@ -634,7 +634,7 @@ def moments(arranged, params):
     return [sum(getattr(part, name) for part in parts) for name in ("objective", "weight", "sums", "scatter")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 120),
     d=st.integers(1, 6),

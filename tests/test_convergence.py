@@ -31,7 +31,7 @@ AMPLITUDES = st.floats(-6, 2).map(lambda power: 10**power)
 BOUNDS = st.floats(-6, -1).map(lambda power: 10**power)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rates=st.lists(RATES, min_size=1, max_size=2), amplitudes=st.tuples(AMPLITUDES, AMPLITUDES), bound=BOUNDS)
 def test_what_remains_is_within_the_bound(rates, amplitudes, bound):
     """Of one or two exponentials nothing is hidden; and the rule does not wait much longer than it has to."""

@@ -99,7 +99,7 @@ def test_number_of_free_parameters_is_that_of_mclust(name, count):
 
 
 @pytest.mark.parametrize("name", SHARING)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     size=st.tuples(st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2, 3, 20])),
@@ -230,7 +230,7 @@ def random_rotation(rng, d):
 
 class TestInvariance:
     @pytest.mark.parametrize("name", TURNABLE)
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 4), d=st.integers(1, 4), floor=st.sampled_from([0.0, 1e-3]))
     def test_rotation(self, name, seed, k, d, floor):
         """Of scatter and present covariances turns those of the next step."""
@@ -243,7 +243,7 @@ class TestInvariance:
         assert_allclose(other, turn @ ours @ turn.T, atol=1e-7 * np.abs(ours).max())
 
     @pytest.mark.parametrize("name", UNITLESS)
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 4), d=st.integers(1, 4), floor=st.sampled_from([0.0, 0.1]))
     def test_units(self, name, seed, k, d, floor):
         matrices, counts = scatters(seed, k, d)

@@ -203,7 +203,7 @@ class TestEstimator:
         assert held.objective_ == pytest.approx(mixture.objective_, abs=1e-5)
 
     @pytest.mark.parametrize("name", MCLUST)
-    @settings(max_examples=3, deadline=None)
+    @settings(max_examples=3)
     @given(seed=st.integers(0, 1000), unit=st.sampled_from([1e-6, 1e6]))
     def test_one_unit_for_all_features(self, name, seed, unit):
         X = clusters(80, 2, seed=seed)

@@ -96,7 +96,7 @@ class TestWeights:
         some = EMGaussianMixture(**shared).fit(data, sample_weight=weight)
         assert_same_fit(some, EMGaussianMixture(**shared).fit(X[weight > 0]))
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(seed=st.integers(0, 1000), k=st.integers(1, 4), covariance_type=st.sampled_from(COVARIANCE_TYPES))
     def test_order_of_rows(self, seed, k, covariance_type):
         order = np.random.default_rng(seed).permutation(len(X))
@@ -104,7 +104,7 @@ class TestWeights:
         one, other = EMGaussianMixture(**shared).fit(X), EMGaussianMixture(**shared).fit(X[order])
         assert one.objective_ == pytest.approx(other.objective_, abs=1e-5)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(seed=st.integers(0, 1000), covariance_type=st.sampled_from(COVARIANCE_TYPES))
     def test_order_of_columns(self, seed, covariance_type):
         """A start sorts the rows by the first column first, so it is given here."""

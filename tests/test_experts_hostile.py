@@ -559,7 +559,7 @@ def assert_answers(model, problem, **more):
         assert_sound(model, data, y, block_id=extras["block_id"], **more)
 
 
-random_problems = settings(max_examples=40, deadline=None, derandomize=True)
+random_problems = settings(max_examples=40)
 
 
 @random_problems
@@ -587,7 +587,7 @@ def test_random_classes(problem, options):
     assert_answers(EMMixtureOfExpertsClassifier(**options), problem)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(problems(numbers), options)
 def test_random_problems_with_estimators(problem, options):
     tree = DecisionTreeRegressor(max_depth=2)

@@ -382,7 +382,7 @@ def test_a_gamma_expert_that_collapses_is_noticed():
 
 
 SHORT = {"tol": 0, "max_iter": 12, "accelerate": False, "alpha": 0.2, "gate_alpha": 0.3}
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 class Rows(NamedTuple):

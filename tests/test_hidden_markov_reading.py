@@ -69,7 +69,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("kind", KEYS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_interleaved_ids_against_grouping_by_hand(kind, data):
     ids = data.draw(st.lists(KEYS[kind], min_size=2, max_size=30))
@@ -308,7 +308,7 @@ def test_a_weight_for_all():
     assert_array_equal(read(Stub(), X6, lengths=[2, 4], sample_weight=3, reset=True).weight, np.full(6, 3.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_sequences_of_weight_zero_are_left_out(data):
     ids = data.draw(st.lists(st.sampled_from("abcde"), min_size=2, max_size=25))
@@ -579,7 +579,7 @@ def pieces(sequences):
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(lengths=LENGTHS, seed=st.integers(0, 1000), share=st.sampled_from([0.0, 0.1, 1.0]), data=st.data())
 def test_take_against_lists(lengths, seed, share, data):
     sequences = some_sequences(lengths, seed, share)
@@ -593,7 +593,7 @@ def test_take_against_lists(lengths, seed, share, data):
     assert taken.labels is None or (taken.labels >= 0).any()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(lengths=LENGTHS, chunk_rows=st.integers(1, 20), share=st.sampled_from([0.0, 0.1, 1.0]))
 def test_split_keeps_sequences_whole(lengths, chunk_rows, share):
     sequences = some_sequences(lengths, labelled=share)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 # --- tables at random ---------------------------------------------------------------------------------------------
 
-RANDOM = settings(max_examples=60, deadline=None)
+RANDOM = settings(max_examples=60)
 SORTS = ("float", "float32", "int", "Int16", "bool", "category", "ordered", "string", "object")
 
 
@@ -134,7 +134,7 @@ def test_any_table(model, table):
     assert np.isfinite(imputer.score(table))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(table=frames(max_rows=10, max_columns=3))
 def test_any_table_of_polars(table):
     frame = as_polars(table)
@@ -151,7 +151,7 @@ def test_any_table_of_polars(table):
 
 
 @pytest.mark.parametrize("model", ["auto", *MODELS])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_rows_in_another_order(model, data):
     table = data.draw(frames(min_rows=2))
@@ -172,7 +172,7 @@ def numeric_frame(data, n_columns):
 
 
 @pytest.mark.parametrize("model", ["gaussian", "copula", "factor"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_fit_to_rows_in_another_order(model, data):
     table = numeric_frame(data, 3)
@@ -184,7 +184,7 @@ def test_a_fit_to_rows_in_another_order(model, data):
 
 
 @pytest.mark.parametrize("model", ["gaussian", "copula"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_columns_in_another_order(model, data):
     table = numeric_frame(data, 4)
@@ -194,7 +194,7 @@ def test_columns_in_another_order(model, data):
 
 
 @pytest.mark.parametrize("model", ["gaussian", "copula"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data(), scale=st.floats(-1e6, 1e6).filter(lambda s: abs(s) > 1e-6), shift=st.floats(-1e3, 1e3))
 def test_units_of_a_column(model, data, scale, shift):
     table = numeric_frame(data, 3)

@@ -620,7 +620,7 @@ def tables(draw):
     }
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(tables(), st.sampled_from(["pandas", "polars"]), st.floats(-3, 300))
 def test_observed_cells_and_dtypes_stay(table, library, code):
     if library == "pandas":
@@ -645,7 +645,7 @@ def test_observed_cells_and_dtypes_stay(table, library, code):
     same(read(filled, columns)[~holes], codes[~holes])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.floats(allow_infinity=False, width=32), min_size=3, max_size=3), min_size=1), st.booleans())
 def test_observed_numbers_of_arrays_stay_bit_for_bit(rows, single):
     array = np.array(rows, dtype=np.float32 if single else np.float64)

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::emkit.DegenerateSolutionWarning"),
 ]
-QUICK = settings(max_examples=8, deadline=None)
+QUICK = settings(max_examples=8)
 SEEDS = st.integers(0, 1000)
 N, D, K, LENGTH = 60, 3, 2, 6
 PLAIN = {"tol": 0, "max_iter": 8, "accelerate": False, "random_state": 0}

@@ -105,7 +105,7 @@ def check(p, kind, hard):
 # --- against the twin ---
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     n=st.one_of(
         st.integers(0, 700), st.builds(lambda m, e: max(0, 16 * m + e), st.integers(0, 62), st.integers(-1, 1))
@@ -548,7 +548,7 @@ def softmax_by(module, x):
     return log_total, share
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     n=st.integers(0, 100),
     k=st.integers(1, 40),

@@ -176,7 +176,7 @@ def test_arrays_at_any_multiple_of_eight_bytes(k):
     assert_agree(p.there_and_back(kernels, tail, place=unaligned), p.there_and_back(reference, tail))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     k=st.integers(1, 40),
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=5),

@@ -93,7 +93,7 @@ class TestMerging:
         assert len(merged_params.components.means) == 3
         assert np.isfinite(smaller.e_step(merged_params, rows).objective)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(
         weight=st.floats(0.05, 0.95),
         means=st.tuples(st.floats(-5, 5), st.floats(-5, 5)),
@@ -213,7 +213,7 @@ class TestTheNumberFound:
 
 
 class TestInvariances:
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 1000))
     def test_order_and_units(self, seed):
         rng = np.random.default_rng(seed)

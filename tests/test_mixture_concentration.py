@@ -343,7 +343,7 @@ class TestFit:
         steps = textbook.history_["objective"]
         assert (np.diff(steps) > -1e-8).all()
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 1000))
     def test_neither_order_nor_units_matter(self, seed):
         rng = np.random.default_rng(seed)

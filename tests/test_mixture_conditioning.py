@@ -320,7 +320,7 @@ class TestKindsOfData:
         assert_array_equal(made.covariances_, expected.covariances_)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 4), d=st.integers(3, 6), data=st.data())
 def test_marginal_and_condition_commute(seed, k, d, data):
     rng = np.random.default_rng(seed)
@@ -339,7 +339,7 @@ def test_marginal_and_condition_commute(seed, k, d, data):
     assert_allclose(one.covariances_, other.covariances_, rtol=1e-6, atol=1e-8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 4), d=st.integers(3, 6))
 def test_conditioning_in_two_steps(seed, k, d):
     rng = np.random.default_rng(seed)
@@ -352,7 +352,7 @@ def test_conditioning_in_two_steps(seed, k, d):
     assert_allclose(in_steps.covariances_, at_once.covariances_, rtol=1e-6, atol=1e-8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), exponent=st.integers(-6, 6))
 def test_units_do_not_matter(seed, exponent):
     rng = np.random.default_rng(seed)

@@ -429,7 +429,7 @@ class TestModel:
 
 @pytest.mark.parametrize("name", FAMILY_NAMES)
 class TestInvariance:
-    @settings(max_examples=5, deadline=None)
+    @settings(max_examples=5)
     @given(seed=st.integers(0, 1000))
     def test_order_of_rows_and_weights_as_repetition(self, name, seed):
         rng = np.random.default_rng(seed)

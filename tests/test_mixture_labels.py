@@ -199,7 +199,7 @@ class TestSomeKnown:
         assert_array_equal(mixture.weights_, weights)
         assert (mixture.predict(X) == SPECIES).mean() > 0.9
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 1000))
     def test_order_of_rows_and_weights_as_repetition(self, seed):
         rng = np.random.default_rng(seed)

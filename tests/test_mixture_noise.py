@@ -234,7 +234,7 @@ class TestFarRows:
         assert one.noise_weight_ == pytest.approx(200 / 20_200, rel=0.1)
 
     @pytest.mark.filterwarnings("ignore::emkit._warnings.DegenerateSolutionWarning")  # of some draws, alike in both
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 1000), share=st.floats(0.01, 0.15))
     def test_order_of_rows_and_weights_as_repetition(self, seed, share):
         rng = np.random.default_rng(seed)

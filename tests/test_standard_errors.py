@@ -231,7 +231,7 @@ class TestData:
         assert (np.sort(part["means_"].ravel()) > np.sort(whole["means_"].ravel())).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000), exponents=st.tuples(st.integers(-5, 5), st.integers(-5, 5)), shift=st.floats(-1e3, 1e3)
 )

@@ -46,7 +46,7 @@ def reversal(model):
 
 @pytest.mark.parametrize("covariance_type", COVARIANCES)
 @pytest.mark.parametrize("hard", [False, True])
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shape=st.tuples(st.integers(20, 50), st.integers(1, 3), st.integers(1, 3)),

@@ -220,7 +220,7 @@ def climbed(method, X, alpha, eta, dtype=np.float64, seed=0, first=5, n_steps=40
     return np.array([step.objective for step in result.history]), chunk.weight @ (chunk.lengths + 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(X=tables(), alpha=PRIORS, eta=PRIORS, seed=st.integers(0, 99), first=st.sampled_from([1, 5]))
 def test_map_climbs(X, alpha, eta, seed, first):
     assume(X.any())
@@ -229,7 +229,7 @@ def test_map_climbs(X, alpha, eta, seed, first):
     assert (np.diff(objectives) >= -1e-12 * (np.abs(objectives[1:]) + size)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(X=tables(), alpha=PRIORS, eta=PRIORS, seed=st.integers(0, 99))
 def test_map_climbs_in_single_precision(X, alpha, eta, seed):
     assume(X.any())
@@ -237,7 +237,7 @@ def test_map_climbs_in_single_precision(X, alpha, eta, seed):
     assert (np.diff(objectives) >= -2e-6 * (np.abs(objectives[1:]) + size)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(X=tables(), seed=st.integers(0, 99))
 def test_plsa_climbs(X, seed):
     assume(X.any())
@@ -277,7 +277,7 @@ class Warm(Variational):
     keeps_documents = True
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(X=tables(), alpha=st.sampled_from([0.05, 1, 4]), eta=st.sampled_from([0.02, 0.5, 2]), seed=st.integers(0, 99))
 def test_the_bound_climbs_if_documents_are_kept(X, alpha, eta, seed):
     assume(X.any())

@@ -46,7 +46,7 @@ def test_every_number_of_topics(k, dtype):
         check_collapsed(p, place)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     k=st.integers(1, 80),
     dtype=st.sampled_from(DTYPES),
