@@ -350,6 +350,14 @@ class TestTopicsOnCluster:
             EMTopicModel(3, batch_size=100).fit(da.from_array(COUNTS, chunks=(500, -1)))
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl+C raises KeyboardInterrupt, as it does not by itself where a shell runs the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.cluster
 class TestFaults:
     def test_spilling(self, client, in_memory):
@@ -384,6 +392,7 @@ class TestFaults:
             estimator.fit(X)
         assert not hasattr(estimator, "n_features_in_")
 
+    @pytest.mark.usefixtures("ctrl_c")
     def test_interrupt(self, client, in_memory):
         X, endless = lazy().persist(), mixture(max_iter=10**6, tol=0)
         threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
