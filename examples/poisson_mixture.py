@@ -1,4 +1,4 @@
-"""A new EM model in one file: a mixture of Poisson distributions for counts, and its estimator.
+"""A new EM model in one file: a mixture of Poisson distributions for tables of counts, and its estimator.
 
 It is the model of the page "Add a model" in the documentation. Run it to check the model and to fit the yearly numbers
 of major earthquakes.
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, xlogy
+from scipy.special import gammaln, logsumexp, softmax
 from sklearn.base import DensityMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from emkit._compat import with_callbacks
 from emkit._estimator import EMEstimator
@@ -24,32 +24,34 @@ TINY = np.finfo(np.float64).tiny
 
 class PoissonMixtureParams(NamedTuple):
     weights: np.ndarray  # (k,), sum to one
-    rates: np.ndarray  # (k,)
+    rates: np.ndarray  # (k, d)
 
 
 @dataclass(frozen=True)
 class PoissonMixtureStats(Stats):
     counts: np.ndarray  # (k,): sum of w r, the weight of the rows in each component
-    sums: np.ndarray  # (k,): sum of w r x
+    sums: np.ndarray  # (k, d): sum of w r x
 
 
 @dataclass(frozen=True)
 class PoissonMixtureModel:
-    """k Poisson distributions over one column of counts."""
+    """k Poisson distributions; the columns are independent in each."""
 
     n_components: int
     monotone = True  # both steps are exact, so theory lets the log-likelihood only rise
     can_accelerate = True  # there is a to_vector
 
     def init_params(self, chunks, rng):
-        values = np.concatenate([rows.X[:, 0] for rows in chunks])
-        rates = np.quantile(values, rng.random(self.n_components)) + 0.5  # a rate of 0 would stay 0
+        X = np.concatenate([rows.X for rows in chunks])
+        rates = X[rng.integers(len(X), size=self.n_components)] + 0.5  # a rate of 0 would stay 0
         return PoissonMixtureParams(np.full(self.n_components, 1 / self.n_components), rates)
 
     def log_joint(self, params, rows):
-        x = rows.X.astype(np.float64)  # (n, 1)
+        x = rows.X.astype(np.float64)
         log_weights = np.log(np.maximum(params.weights, TINY))
-        return log_weights + xlogy(x, params.rates) - params.rates - gammaln(x + 1)
+        log_powers = x @ np.log(np.maximum(params.rates, TINY)).T
+        log_factorials = gammaln(x + 1).sum(axis=1, keepdims=True)
+        return log_weights + log_powers - params.rates.sum(axis=1) - log_factorials
 
     def e_step(self, params, rows):
         log_joint = self.log_joint(params, rows)
@@ -59,32 +61,32 @@ class PoissonMixtureModel:
             objective=float(rows.weight @ log_norm),
             weight=float(rows.weight.sum()),
             counts=resp.sum(axis=0),
-            sums=rows.X[:, 0] @ resp,
+            sums=resp.T @ rows.X,
         )
 
     def m_step(self, stats, params):
-        rates = stats.sums / np.maximum(stats.counts, TINY)
+        rates = stats.sums / np.maximum(stats.counts, TINY)[:, None]
         # A component without rows stays as it was.
-        rates = np.where(stats.counts > 0, rates, params.rates)
+        rates = np.where(stats.counts[:, None] > 0, rates, params.rates)
         return PoissonMixtureParams(stats.counts / stats.counts.sum(), rates)
 
     def log_prior(self, params):
         return 0.0
 
     def n_free(self, params):
-        return 2 * self.n_components - 1
+        return len(params.weights) - 1 + params.rates.size
 
     def rounding(self, params):
         return 1e3 * np.finfo(np.float64).eps
 
     def to_vector(self, params):
-        return np.log(np.maximum(np.concatenate(params), TINY))
+        return np.log(np.maximum(np.concatenate([params.weights, params.rates.ravel()]), TINY))
 
     def from_vector(self, vector, params):
         if np.abs(vector).max() > 700:  # exp would overflow
             return None
-        weights, rates = np.split(np.exp(vector), 2)
-        return PoissonMixtureParams(weights / weights.sum(), rates)
+        weights, rates = np.split(np.exp(vector), [self.n_components])
+        return PoissonMixtureParams(weights / weights.sum(), rates.reshape(params.rates.shape))
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,11 @@ class PoissonMixtureProblem:
         return None
 
     def is_same(self, params, other):
-        return np.allclose(np.sort(params.rates), np.sort(other.rates), rtol=1e-2)
+        return np.allclose(np.sort(params.rates, axis=0), np.sort(other.rates, axis=0), rtol=1e-2)
 
 
 class EMPoissonMixture(DensityMixin, EMEstimator):
-    """Mixture of Poisson distributions over one column of counts."""
+    """Mixture of Poisson distributions over columns of counts."""
 
     def __init__(
         self,
@@ -144,18 +146,44 @@ class EMPoissonMixture(DensityMixin, EMEstimator):
     def fit(self, X, y=None, *, sample_weight=None):
         return self._fit_copy(_fit, X, sample_weight=sample_weight)
 
+    def predict_proba(self, X):
+        return np.concatenate([softmax(log_joint, axis=1) for log_joint in self._log_joints(X)])
+
+    def predict(self, X):
+        return self.predict_proba(X).argmax(axis=1)
+
     def score_samples(self, X):
+        return np.concatenate([logsumexp(log_joint, axis=1) for log_joint in self._log_joints(X)])
+
+    def score(self, X, y=None, *, sample_weight=None):
+        return float(np.average(self.score_samples(X), weights=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
+    def _log_joints(self, X):
         check_is_fitted(self)
-        source, _ = as_source(self, X, reset=False)
-        model = PoissonMixtureModel(self.n_components)
         params = PoissonMixtureParams(self.weights_, self.rates_)
-        return np.concatenate([logsumexp(model.log_joint(params, rows), axis=1) for rows in source])
+        model = PoissonMixtureModel(self.n_components)
+        return [model.log_joint(params, rows) for rows in _read(self, X, reset=False)]
+
+
+def _read(estimator, X, sample_weight=None, *, reset):
+    """Chunks of X; ValueError for what a Poisson distribution cannot give."""
+    source, _ = as_source(estimator, X, sample_weight, reset=reset)
+    for rows in source:
+        check_non_negative(rows.X, type(estimator).__name__)
+        if np.isnan(rows.X).any():
+            raise ValueError("Input X contains NaN.")
+    return source
 
 
 def _fit(fitted, owner, X, sample_weight):
     """Fit `fitted`, a blank copy of `owner`, which takes over its attributes only at the end."""
     fitted._check_shared_params()
-    source, _ = as_source(fitted, X, sample_weight, reset=True)
+    source = _read(fitted, X, sample_weight, reset=True)
     problem = PoissonMixtureProblem(PoissonMixtureModel(fitted.n_components), source)
     n_starts, rng = check_n_init(fitted.n_init), fitted._random_generator()
     search = fitted._search(problem, n_starts, rng, owner, _attributes)
@@ -170,10 +198,10 @@ def _attributes(params):
 
 def check_model(X):
     """What the engine and the estimator rely on; raises AssertionError if something does not hold."""
-    truth = PoissonMixtureParams(np.array([0.3, 0.7]), np.array([3.0, 12.0]))
+    truth = PoissonMixtureParams(np.array([0.3, 0.7]), np.array([[3.0], [12.0]]))
     rng = np.random.default_rng(0)
     component = rng.choice(2, 1000, p=truth.weights)
-    simulated = rng.poisson(truth.rates[component])[:, None].astype(np.float64)
+    simulated = rng.poisson(truth.rates[component]).astype(np.float64)
 
     def reverse(params):
         return PoissonMixtureParams(params.weights[::-1], params.rates[::-1])
@@ -184,7 +212,7 @@ def check_model(X):
 def main():
     X = load_earthquakes().data[:, 1:]
     mixture = EMPoissonMixture(2, random_state=0).fit(X)
-    print("weights", mixture.weights_.round(3), "rates", mixture.rates_.round(2))
+    print("weights", mixture.weights_.round(3), "rates", mixture.rates_.ravel().round(2))
     print(f"log-likelihood {mixture.objective_:.3f} after {mixture.n_iter_} steps")
     print(f"converged: {mixture.converged_}")
     check_model(X)

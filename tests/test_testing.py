@@ -432,3 +432,19 @@ def test_integers_become_float64():
             return super().e_step(params, chunk)
 
     check_em_model(Model(), np.arange(1, 20)[:, None])
+
+
+class RatesTooSmall(Exponentials):
+    def m_step(self, stats, params):
+        following = super().m_step(stats, params)
+        return following._replace(rates=0.9 * following.rates)
+
+
+def test_a_wrong_step_where_it_stands_still():
+    """From its fixed point the objective never falls; other starts tell."""
+    model, X = RatesTooSmall(), np.random.default_rng(0).exponential(size=(80, 1))
+    params = model.init_params([rows_of(X)], np.random.default_rng(0))
+    for _ in range(1000):
+        params = model.m_step(model.e_step(params, rows_of(X)), params)
+    with pytest.raises(AssertionError, match="monotony"):
+        check_em_model(model, X, params=params)

@@ -35,7 +35,7 @@ def check_search(search: Any) -> tuple[list[int], list[dict[str, Any]]]:
     for estimator in estimators:
         check_searchable(estimator)
         check_fit_options(last_step(estimator), sizes[0])
-        check_room(last_step(estimator).checkpoint)
+        check_room(getattr(last_step(estimator), "checkpoint", None))
     check_criterion(search.criterion, estimators)
     check_options(search)
     return sizes, combinations
@@ -54,6 +54,10 @@ def check_searchable(estimator: Any) -> None:
         raise ValueError(f"{where} must have the parameter n_components, but {last!r} has not")
     if not isinstance(last, EMEstimator):
         raise ValueError(f"{where} must be an estimator of emkit, but got {last!r}")
+    of_entropy = [] if hasattr(last, "_posterior_entropy") else ["predict_proba"]
+    for method in ("score_samples", *of_entropy):
+        if not hasattr(last, method):
+            raise ValueError(f"{where} must have the method {method}, from which criteria come, but {last!r} has not")
 
 
 def check_fit_options(last: Any, size: int) -> None:
