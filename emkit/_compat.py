@@ -1,11 +1,13 @@
-"""What is new in scikit-learn, with a stand-in for the supported versions that lack it."""
+"""What the lowest supported versions of scikit-learn and NumPy lack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["CallbackSupportMixin", "with_callbacks"]
+import numpy as np
+
+__all__ = ["CallbackSupportMixin", "log_diagonals", "with_callbacks"]
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks  # scikit-learn >= 1.9
@@ -20,3 +22,12 @@ except ModuleNotFoundError:
 
     def with_callbacks(method: Method) -> Method:
         return method
+
+
+def log_diagonals(matrices: np.ndarray) -> np.ndarray:
+    """Logarithms of the diagonals of (..., d, d), as (..., d).
+
+    Of a copy: NumPy 1 rounds the logarithms of a view otherwise where the result happens to lie behind it in memory.
+    """
+    logs: np.ndarray = np.log(np.diagonal(matrices, axis1=-2, axis2=-1).copy())
+    return logs

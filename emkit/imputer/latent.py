@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
+from .._compat import log_diagonals
 from ..engine import Stats, UnusableStartError
 from ..kernels import _conditional as kernels
 from .gaussian_table import Completed
@@ -210,7 +211,7 @@ class LatentGaussianModel:
         scale = np.sqrt(self.prior.diagonal())
         root = params.root / scale[:, None]
         below = np.tril_indices(len(root), -1)
-        return np.concatenate([params.mean / scale, np.log(root.diagonal()), root[below]])
+        return np.concatenate([params.mean / scale, log_diagonals(root), root[below]])
 
     def from_vector(self, vector: np.ndarray, params: LatentParams) -> LatentParams | None:
         """Back again; None where the vector is out of range."""

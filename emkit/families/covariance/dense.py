@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from ... import kernels
+from ..._compat import log_diagonals
 from .base import LARGEST_FACTOR, Covariance, Prepared, SingularCovarianceError
 
 
@@ -70,7 +71,7 @@ class Dense(Covariance):
         return self._published(raised * units)
 
     def log_det_factors(self, factors):
-        return np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+        return log_diagonals(factors).sum(axis=1)
 
     def published_factors(self, factors):
         return self._published(factors)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from ..._compat import log_diagonals
 from ...engine import UnusableStartError
 from ...families.base import Sums
 from ...families.covariance import Covariance
@@ -159,7 +160,7 @@ class GaussianExperts(Experts):
         dense = self.covariance.dense(ready.covariances, k, m)
         lower = np.linalg.cholesky(dense)
         whiteners = np.linalg.inv(lower).swapaxes(1, 2)
-        log_norms = -np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1) - 0.5 * m * LOG_2PI
+        log_norms = -log_diagonals(lower).sum(axis=1) - 0.5 * m * LOG_2PI
         return GaussianExpertParams(coef, ready.covariances, whiteners, log_norms, ready.roots)
 
     def start(self, cases, resp):
