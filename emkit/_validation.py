@@ -56,6 +56,12 @@ def check_n_init(value: Any) -> int | None:
     return check_integer_or_auto("n_init", value)
 
 
+def check_n_jobs(value: Any) -> None:
+    """ValueError for what joblib would not take."""
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value == 0):
+        raise ValueError(f"n_jobs must be None or an integer other than 0 (-1: all processors), but got {value!r}")
+
+
 def check_array(name: str, value: Any, shape: tuple[int, ...], label: str) -> np.ndarray:
     """A finite float64 array of one shape; `label` is what scikit-learn's message calls it."""
     try:

@@ -67,7 +67,7 @@ SHARED = [
     *(({"n_init": value}, "n_init must be 'auto' or an integer >= 1, but got") for value in (0, "many", None, True)),
     *(({"accelerate": value}, r"accelerate must be one of .* but got") for value in (True, "much", None, 0)),
     *(({"random_state": value}, "random_state|seed|Seed") for value in ("dice", -1, 1.5)),
-    *(({"n_jobs": value}, r"n_jobs must be .* got") for value in (0, "all", 1.5)),
+    *(({"n_jobs": value}, r"n_jobs must be None or an integer other than 0 .*, but got") for value in (0, "all", 1.5)),
     *(({"warm_start": value}, r"warm_start must be one of \[True, False\], but got") for value in (1, "yes", None)),
     *(({"verbose": value}, "verbose must be an integer >= 0, but got") for value in (-1, 1.5, None)),
     *(({"init_params": value}, r"init_params must be .*'auto'") for value in ("kmeans", None, 3)),

@@ -457,6 +457,7 @@ class TestPipelines:
         ({"cv": [(np.ones(9, dtype=bool), [9])]}, r"masks of shape \(150,\) .* fold 0 has bool of shape \(9,\)"),
         ({"level": 0}, "level must be a number between 0 and 1"),
         ({"n_bootstrap": 0}, "n_bootstrap must be an integer >= 1"),
+        ({"n_jobs": "all"}, "n_jobs must be None or an integer other than 0 .*, but got 'all'"),
         ({"one_standard_error": True}, "one_standard_error=True needs criterion='heldout'"),
         ({"criterion": "bootstrap_lrt", "other_params": {"tol": [1, 2]}}, "must have one combination"),
         ({"estimator": StandardScaler()}, "estimator must have the parameter n_components"),

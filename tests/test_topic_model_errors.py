@@ -113,8 +113,8 @@ ARGUMENTS = [
     ({"accelerate": True}, r"accelerate must be one of .* True"),
     ({"warm_start": "yes"}, r"warm_start must be one of .* 'yes'"),
     ({"verbose": -1}, r"verbose must be an integer >= 0, but got -1"),
-    ({"n_jobs": 0}, r"n_jobs must be .* 0"),
-    ({"n_jobs": "all"}, r"n_jobs must be .* 'all'"),
+    ({"n_jobs": 0}, r"n_jobs must be None or an integer other than 0 .*, but got 0"),
+    ({"n_jobs": "all"}, r"n_jobs must be None or an integer other than 0 .*, but got 'all'"),
     ({"random_state": "dice"}, r"'dice'"),
 ]
 
