@@ -138,7 +138,11 @@ def test_arguments_at_a_first_partial_fit(arguments, message):
 
 
 TABLES = [
-    ([["a", "b"], ["c", "d"]], "could not convert string to float"),
+    ([["a", "b"], ["c", "d"]], r"X must be counts \(could not convert .*'a'\); sklearn.* counts the words of texts"),
+    *(
+        (kind(["a cat and a dog " * 50, "a cat"] * 5), r"^X must be counts .{,160} sklearn.*CountVectorizer counts")
+        for kind in (list, np.array, pd.Series)
+    ),
     (X + 1j, "Complex data not supported"),
     (X[0], "Expected 2D array, got 1D array"),
     (np.ones((9, 2, 2)), "dim 3"),
