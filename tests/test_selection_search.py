@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import re
+import sys
 import warnings
 
 import numpy as np
@@ -221,8 +223,23 @@ class TestChoice:
         assert kind_of(fitted).flaw(fitted, Data(wine, None, {"sample_weight": np.full(178, 1e-3)})) != ""
 
     def test_nothing_left(self):
-        with pytest.raises(ValueError, match=r"(?s)no candidate can be chosen by bic:\nn_components=1: .*infinity"):
+        with pytest.raises(ValueError, match=r"(?s)no candidate can be chosen by bic:\nn_components=1, 2, 3, 4: .*inf"):
             search().fit(np.where(X > 0, np.inf, X))
+
+    def test_each_reason_is_said_once(self):
+        grid = {"covariance_type": ["full", "foo"], "means_init": [np.zeros((9, 2)), np.ones((9, 2))]}
+        with pytest.raises(ValueError, match="no candidate can be chosen by bic") as caught:
+            search(other_params=grid, n_components=[1, 2]).fit(X)
+        message = str(caught.value)
+        assert message.count("shape of (1, 2), but got (9, 2)") == message.count("shape of (2, 2), but got (9, 2)") == 1
+        assert message.count("covariance_type must be one of") == 1
+        assert len(re.findall("n_components=1, 2, covariance_type='foo', means_init=", message)) == 2
+
+    def test_a_long_error_is_shortened(self):
+        """That of scikit-learn cites all numbers."""
+        with pytest.raises(ValueError, match=r"(?s)Expected 2D array, got 1D array .*Reshape your data") as caught:
+            search().fit(np.arange(999.0))
+        assert len(str(caught.value)) < 600
 
     def test_failed_candidates_are_named_and_left_out(self):
         found = search(other_params={"means_init": [None, np.zeros((2, 2))]}, n_components=[1, 2]).fit(X)
