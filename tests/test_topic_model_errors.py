@@ -74,7 +74,7 @@ ARGUMENTS = [
     ({"seed_words": ["cat"]}, r"seed_words must map .* \['cat'\]"),
     ({"seed_words": {"a": "cat"}}, r"seed_words must map .* 'cat'"),
     ({"seed_words": {"a": ["cat", "cow"]}, "vocabulary": NAMES}, r"seed_words\['a'\] .* not in .*: \['cow'\]"),
-    ({"seed_words": {"a": ["cat"]}}, r"seed_words\['a'\] .* column names of X or the argument vocabulary: \['cat'\]"),
+    ({"seed_words": {"a": ["cat"]}}, r"seed_words\['a'\] .* no vocabulary was given .* vocabulary: \['cat'\]"),
     ({"seed_words": {"a": [6]}}, r"seed_words\['a'\] .* \[6\]"),
     ({"seed_words": {"a": [-1]}}, r"seed_words\['a'\] .* \[-1\]"),
     ({"seed_words": {"a": [1.0]}}, r"seed_words\['a'\] .* \[1\.0\]"),
