@@ -62,6 +62,7 @@ SHARED = [
     *(({"reg_covar": value}, "reg_covar must be a finite number >= 0, but got") for value in (-1, nan, inf, "a", None)),
     *(({"noise": value}, r"noise must be one of \[True, False\], but got") for value in (1, 0, "yes", None)),
     *(({"n_groups": value}, "n_groups must be an integer >= 2, but got") for value in (1, 0, -2, 2.0, "2", None, True)),
+    ({"n_groups": 3, "gate": "hierarchical"}, "n_groups must be at most n_components = 2, but got 3"),
     *(({"tol": value}, "tol must be a finite number >= 0, but got") for value in (-1, nan, "x", None)),
     *(({"max_iter": value}, "max_iter must be an integer >= 0, but got") for value in (-1, 1.5, None, "x")),
     *(({"n_init": value}, "n_init must be 'auto' or an integer >= 1, but got") for value in (0, "many", None, True)),
@@ -86,6 +87,7 @@ SHARED = [
 ]
 OF_REGRESSORS = [
     *(({"expert": value}, EXPERTS) for value in ("gauss", "logistic", None, ["gaussian"], 3, np.array(["gaussian"]))),
+    ({"expert": "logistic"}, EXPERTS + ", but got 'logistic', which EMMixtureOfExpertsClassifier has"),
     ({"expert": Ridge}, EXPERTS + r", but got <class .*Ridge'>"),
     ({"expert": LogisticRegression()}, EXPERTS + r", but got LogisticRegression\(\)"),
     ({"expert": StandardScaler()}, EXPERTS),
@@ -104,6 +106,7 @@ OF_CLASSIFIERS = [
         ({"expert": value}, r"expert must be one of \['logistic'\], or a scikit-learn classifier, but got")
         for value in ("gaussian", None, LogisticRegression, LinearRegression(), 3)
     ),
+    ({"expert": "poisson"}, "but got 'poisson', which EMMixtureOfExpertsRegressor has"),
     ({"expert": KNeighborsClassifier()}, r"expert must take sample_weight in fit, but KNeighborsClassifier\(\) does"),
     ({"expert": RidgeClassifier()}, r"expert must have predict_proba, but RidgeClassifier\(\) does not"),
     ({"expert": SVC()}, r"expert must have predict_proba, but SVC\(\) does not"),
