@@ -54,6 +54,13 @@ def search(estimator=None, **options):
     return ComponentSearch(estimator, **{"n_components": [1, 2, 3, 4], "random_state": 0, **options})
 
 
+def test_a_frame_of_results_needs_pandas(monkeypatch):
+    found = search(n_components=1).fit(X)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="results_frame needs pandas, which cannot be imported; pip install pandas"):
+        found.results_frame()
+
+
 class TestRowsThatWereChecked:
     """A search checks its rows once; fits and densities must not tell the difference."""
 

@@ -306,7 +306,7 @@ class TestDisplay:
     def test_other_estimators(self):
         with pytest.raises(NotFittedError):
             TopicDisplay.from_estimator(EMTopicModel())
-        with pytest.raises((AttributeError, TypeError)):
+        with pytest.raises(ValueError, match="estimator must be an EMTopicModel, but got EMGaussianMixture"):
             TopicDisplay.from_estimator(EMGaussianMixture(2, random_state=0).fit(X[:, ::2] * 1.0))
 
     @pytest.mark.parametrize("kind", ["words", "map"])
