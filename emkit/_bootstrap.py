@@ -20,7 +20,7 @@ from sklearn.base import clone
 
 from . import _information
 from ._estimator import DegenerateSolutionWarning
-from ._validation import check_integer
+from ._validation import check_integer, check_n_jobs
 from ._warnings import callers_level
 from .families.base import Family
 
@@ -57,6 +57,7 @@ def standard_errors(estimator: Any, bootstrap: Bootstrap, n_bootstrap: int, n_jo
     two are left.
     """
     check_integer("n_bootstrap", n_bootstrap, 2)
+    check_n_jobs(n_jobs)
     rngs = estimator._random_generator().spawn(n_bootstrap)
     refits = Parallel(n_jobs=n_jobs)(delayed(_refit)(estimator, bootstrap, rng) for rng in rngs)
     _report_failures([refit for refit in refits if isinstance(refit, str)], n_bootstrap)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
@@ -19,7 +18,7 @@ from . import selection
 from ._blas import one_blas_thread
 from ._compat import CallbackSupportMixin
 from ._report import Report, history
-from ._validation import check_choice, check_integer, check_n_init, check_number
+from ._validation import check_choice, check_integer, check_n_init, check_n_jobs, check_number
 from ._version import __version__
 from ._warnings import DegenerateSolutionWarning, callers_level
 from .acceleration import Accelerator, Adaptive, Anderson, Squarem
@@ -44,8 +43,7 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         check_choice("accelerate", self.accelerate, ACCELERATE)
         check_integer("verbose", int(self.verbose) if isinstance(self.verbose, bool) else self.verbose, 0)
         check_choice("warm_start", getattr(self, "warm_start", False), (True, False))
-        if self.n_jobs is not None and (check_integer("n_jobs", self.n_jobs, -sys.maxsize) == 0):
-            raise ValueError("n_jobs must be None, a positive number of jobs, or negative (-1: all processors), got 0")
+        check_n_jobs(self.n_jobs)
 
     def _check_checkpoint(self) -> None:
         if not isinstance(self.checkpoint, str | os.PathLike | None):

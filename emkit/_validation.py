@@ -6,6 +6,7 @@ What is wrong is a ValueError that names the argument, its value and what is all
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ from .chunks import CHUNK_ROWS, ArraySource, Source
 from .partitions import is_collection
 
 FLOATS = (np.float64, np.float32)
+NUMBERS_OF_TIMES = "subtract a date and divide by a duration"
+NUMBERS_OF_CATEGORIES = "sklearn.preprocessing.OrdinalEncoder numbers categories"
+LONGEST_CITED = 120  # characters of what was to be a number
 
 
 def check_integer(name: str, value: Any, low: int) -> int:
@@ -54,6 +58,12 @@ def check_integer_or_auto(name: str, value: Any) -> int | None:
 def check_n_init(value: Any) -> int | None:
     """A number of full starts, or None for "auto"."""
     return check_integer_or_auto("n_init", value)
+
+
+def check_n_jobs(value: Any) -> None:
+    """ValueError for what joblib would not take."""
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value == 0):
+        raise ValueError(f"n_jobs must be None or an integer other than 0 (-1: all processors), but got {value!r}")
 
 
 def check_array(name: str, value: Any, shape: tuple[int, ...], label: str) -> np.ndarray:
@@ -234,21 +244,14 @@ def _pieces(X: np.ndarray) -> Iterator[np.ndarray]:
 def _read(estimator: Any, X: Any, *, reset: bool, min_rows: int, floats: Sequence[Any] = FLOATS) -> np.ndarray:
     """A two-dimensional array of one of some float types; NaN (or a mask, or None in a frame) is a missing value."""
     refuse_sparse(X)
-    try:
-        return validated(
-            estimator,
-            readable(X),
-            reset=reset,
-            dtype=list(floats),
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=min_rows,
-        )
-    except ValueError as error:
-        if "could not convert string to float" not in str(error):
-            raise
-        raise ValueError(
-            f"X must be numbers ({error}); sklearn.preprocessing.OrdinalEncoder numbers categories"
-        ) from None
+    return validated(
+        estimator,
+        readable(X),
+        reset=reset,
+        dtype=list(floats),
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=min_rows,
+    )
 
 
 def place_of_column(column: Any, names: np.ndarray | None, n_features: int) -> int:
@@ -267,12 +270,36 @@ def place_of_column(column: Any, names: np.ndarray | None, n_features: int) -> i
     return int(column) % n_features
 
 
-def validated(estimator: Any, X: Any, **checks: Any) -> Any:
-    """What scikit-learn's checks make of X."""
-    try:
+def validated(
+    estimator: Any, X: Any, *, kind: str = "numbers", remedy: str = NUMBERS_OF_CATEGORIES, **checks: Any
+) -> Any:
+    """What scikit-learn's checks make of X; `kind` of numbers are required, and `remedy` makes them of strings."""
+    with required("X", kind, remedy):
         return validate_data(estimator, X, **checks)
+
+
+@contextmanager
+def required(name: str, kind: str, remedy: str) -> Iterator[None]:
+    """An error about what cannot become a number names the argument, and says how it could."""
+    try:
+        yield
     except OverflowError:  # of Python's integers
-        raise ValueError("X has an integer that is too large for float64") from None
+        raise ValueError(f"{name} has an integer that is too large for float64") from None
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if "could not convert string to float" in text:
+            raise ValueError(f"{name} must be {kind} ({shortened(text, LONGEST_CITED)}); {remedy}") from None
+        if "'NAType'" in text:
+            raise ValueError(
+                f"{name} has pandas.NA among objects, but {kind} are required; {name}.convert_dtypes() or "
+                f'{name}.astype("Float64") of pandas makes numbers of them'
+            ) from None
+        raise
+
+
+def shortened(text: str, longest: int) -> str:
+    """Without the middle, if it is long."""
+    return text if len(text) <= longest else f"{text[: longest // 2]} [...] {text[-(longest // 2) :]}"
 
 
 def readable(X: Any) -> Any:
@@ -280,7 +307,7 @@ def readable(X: Any) -> Any:
     refuse_lazy(X)
     refuse_no_columns(X)
     if any(is_of_time(dtype) for dtype in dtypes_of(X)):  # NumPy would make numbers of them
-        raise ValueError("X has dates or times, but numbers are required; subtract a date and divide by a duration")
+        raise ValueError(f"X has dates or times, but numbers are required; {NUMBERS_OF_TIMES}")
     return unmasked(X)
 
 

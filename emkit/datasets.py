@@ -13,6 +13,8 @@ from importlib.resources import files
 import numpy as np
 from sklearn.utils import Bunch
 
+from ._optional import pandas_for
+
 __all__ = [
     "load_acs12",
     "load_docstrings",
@@ -32,9 +34,7 @@ def _load(name: str, description: str, as_frame: bool) -> Bunch:
         data = np.loadtxt(file, delimiter=",", dtype=np.float64, ndmin=2)
     frame = None
     if as_frame:
-        import pandas as pd  # optional: only needed for as_frame=True
-
-        frame = pd.DataFrame(data, columns=feature_names)
+        frame = pandas_for("as_frame=True").DataFrame(data, columns=feature_names)
     return Bunch(
         data=data if frame is None else frame,
         frame=frame,
@@ -202,8 +202,7 @@ def load_acs12() -> Bunch:
     >>> people.isna().sum().loc[lambda count: count > 0].to_dict()
     {'income': 377, 'employment': 395, 'hrs_work': 1041, 'time_to_work': 1217, 'lang': 105, 'edu': 58}
     """
-    import pandas as pd  # optional: only needed here and for as_frame=True
-
+    pd = pandas_for("load_acs12")
     numbers = {"income": "float64", "hrs_work": "float64", "age": "Int64", "time_to_work": "float64"}
     with (files("emkit.data") / "acs12.csv").open(encoding="utf-8") as file:
         frame = pd.read_csv(file, dtype=numbers)

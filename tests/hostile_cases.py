@@ -158,6 +158,7 @@ VALUES = {
 # --- the rows: what is no table of numbers ------------------------------------------------------------------------
 
 STRINGS = {"imputer": "must have numbers, but has", "imputer latent_class": None}
+NO_NA = r'X has pandas.NA among objects, .* X.convert_dtypes\(\) or X.astype\("Float64"\)'
 NOT_DENSE = "X is sparse .*; X.toarray\\(\\) makes it dense"
 DATES = "dates or times, but numbers"
 LAZY = "X is a LazyFrame, but a table in memory is required"
@@ -166,6 +167,8 @@ SHAPELESS = "Expected sequence or array-like, got|at least 1 dimension"
 TYPES = {
     "strings": Row(lambda X: np.where(X > 1, "many", "few"), "could not convert string to float", STRINGS),
     "objects with a string": Row(with_cell("x"), "could not convert string to float", STRINGS),
+    "objects with pandas.NA": Row(with_cell(pd.NA), NO_NA, {"imputer": None}),
+    "objects of pandas with NA": Row(lambda X: pd.DataFrame(with_cell(pd.NA)(X)), NO_NA, {"imputer": None}),
     "complex": Row(lambda X: X + 1j, "Complex data not supported"),
     "complex without imaginary parts": Row(lambda X: X + 0j, "Complex data not supported"),
     "objects with a complex number": Row(
@@ -399,6 +402,11 @@ TARGETS = {
     "infinity": Row(lambda y: np.r_[y[:-1], inf], "Input y contains infinity"),
     "None": Row(lambda y: None, "requires y to be passed, but the target y is None"),
     "one None": Row(lambda y: np.r_[y[:-1], [None]], "Input y contains NaN"),
+    "one NA": Row(
+        lambda y: np.r_[y[:-1].astype(object), [pd.NA]],
+        "y has pandas.NA among objects",
+        {"classifier": "Input y contains NaN, None or pandas.NA"},
+    ),
     "a mask": Row(lambda y: np.ma.masked_array(y, np.eye(1, N)[0]), "Input y contains NaN"),
     "one too few": Row(lambda y: y[:-1], "inconsistent numbers of samples: X has 24, y has 23"),
     "none at all": Row(lambda y: y[:0], r"Found array with 0 sample\(s\)", {"classifier": NO_CLASSES}),

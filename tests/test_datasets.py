@@ -1,5 +1,7 @@
 """Each table against published facts about it."""
 
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,6 +26,13 @@ LOADERS = [
     (load_motorcycle, (133, 2), ["times", "accel"]),
     (load_tones, (150, 2), ["stretchratio", "tuned"]),
 ]
+
+
+@pytest.mark.parametrize("load", [load_acs12, lambda: load_heights(as_frame=True)])
+def test_pandas_is_missing(load, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"needs pandas, which cannot be imported; pip install pandas installs it"):
+        load()
 
 
 @pytest.mark.parametrize(("load", "shape", "feature_names"), LOADERS)

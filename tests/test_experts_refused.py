@@ -62,12 +62,13 @@ SHARED = [
     *(({"reg_covar": value}, "reg_covar must be a finite number >= 0, but got") for value in (-1, nan, inf, "a", None)),
     *(({"noise": value}, r"noise must be one of \[True, False\], but got") for value in (1, 0, "yes", None)),
     *(({"n_groups": value}, "n_groups must be an integer >= 2, but got") for value in (1, 0, -2, 2.0, "2", None, True)),
+    ({"n_groups": 3, "gate": "hierarchical"}, "n_groups must be at most n_components = 2, but got 3"),
     *(({"tol": value}, "tol must be a finite number >= 0, but got") for value in (-1, nan, "x", None)),
     *(({"max_iter": value}, "max_iter must be an integer >= 0, but got") for value in (-1, 1.5, None, "x")),
     *(({"n_init": value}, "n_init must be 'auto' or an integer >= 1, but got") for value in (0, "many", None, True)),
     *(({"accelerate": value}, r"accelerate must be one of .* but got") for value in (True, "much", None, 0)),
     *(({"random_state": value}, "random_state|seed|Seed") for value in ("dice", -1, 1.5)),
-    *(({"n_jobs": value}, r"n_jobs must be .* got") for value in (0, "all", 1.5)),
+    *(({"n_jobs": value}, r"n_jobs must be None or an integer other than 0 .*, but got") for value in (0, "all", 1.5)),
     *(({"warm_start": value}, r"warm_start must be one of \[True, False\], but got") for value in (1, "yes", None)),
     *(({"verbose": value}, "verbose must be an integer >= 0, but got") for value in (-1, 1.5, None)),
     *(({"init_params": value}, r"init_params must be .*'auto'") for value in ("kmeans", None, 3)),
@@ -86,6 +87,7 @@ SHARED = [
 ]
 OF_REGRESSORS = [
     *(({"expert": value}, EXPERTS) for value in ("gauss", "logistic", None, ["gaussian"], 3, np.array(["gaussian"]))),
+    ({"expert": "logistic"}, EXPERTS + ", but got 'logistic', which EMMixtureOfExpertsClassifier has"),
     ({"expert": Ridge}, EXPERTS + r", but got <class .*Ridge'>"),
     ({"expert": LogisticRegression()}, EXPERTS + r", but got LogisticRegression\(\)"),
     ({"expert": StandardScaler()}, EXPERTS),
@@ -104,6 +106,7 @@ OF_CLASSIFIERS = [
         ({"expert": value}, r"expert must be one of \['logistic'\], or a scikit-learn classifier, but got")
         for value in ("gaussian", None, LogisticRegression, LinearRegression(), 3)
     ),
+    ({"expert": "poisson"}, "but got 'poisson', which EMMixtureOfExpertsRegressor has"),
     ({"expert": KNeighborsClassifier()}, r"expert must take sample_weight in fit, but KNeighborsClassifier\(\) does"),
     ({"expert": RidgeClassifier()}, r"expert must have predict_proba, but RidgeClassifier\(\) does not"),
     ({"expert": SVC()}, r"expert must have predict_proba, but SVC\(\) does not"),
@@ -211,7 +214,7 @@ TABLES = [
     (X[:, :0], r"Found array with 0 feature\(s\)"),
     (sp.csr_array(X), r"X is sparse \(csr_array\), but dense data is required"),
     (sp.coo_matrix(X), r"X is sparse \(coo_matrix\)"),
-    (FRAME.assign(s="x"), "could not convert string to float"),
+    (FRAME.assign(s="x"), r"X must be numbers \(could not convert string to float: 'x'\); .*OrdinalEncoder"),
     (np.full((N, 2), "x"), "could not convert string to float"),
     ("abc", "could not convert string to float|2D array"),
     (None, "2D array"),
@@ -302,7 +305,10 @@ RESPONSES = [
     (Y[:-1], f"inconsistent numbers of samples: X has {N}, y has {N - 1}"),
     (Y[:, None, None], "Found array with dim 3"),
     (Y * 1j, "Complex data not supported"),
-    (np.array(["a", "b"] * (N // 2)), "could not convert string to float"),
+    (
+        np.array(["a", "b"] * (N // 2)),
+        r"y must be numbers \(could .*\); EMMixtureOfExpertsClassifier takes classes",
+    ),
     ("x", "could not convert string to float"),
     ([], r"0 sample\(s\)"),
     (np.empty((N, 0)), r"0 feature\(s\)"),

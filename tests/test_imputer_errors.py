@@ -103,8 +103,8 @@ ARGUMENTS = [
     ({"accelerate": "much"}, r"accelerate must be one of \['auto', 'squarem', 'anderson', False\], but got 'much'"),
     ({"accelerate": True}, r"accelerate .* True"),
     ({"random_state": "dice"}, r"'dice'"),
-    ({"n_jobs": 0}, r"n_jobs must be .* 0"),
-    ({"n_jobs": "all"}, r"n_jobs must be .* 'all'"),
+    ({"n_jobs": 0}, r"n_jobs must be None or an integer other than 0 .*, but got 0"),
+    ({"n_jobs": "all"}, r"n_jobs must be None or an integer other than 0 .*, but got 'all'"),
     ({"verbose": -1}, r"verbose must be an integer >= 0, but got -1"),
     ({"verbose": 1.5}, r"verbose .* 1\.5"),
 ]

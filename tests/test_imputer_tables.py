@@ -459,7 +459,7 @@ def test_what_columns_must_be(columns, message, library):
 
 # --- tables that are refused --------------------------------------------------------------------------------------
 
-DATES = "Column 'a' has dates or times, but numbers or categories are required"
+DATES = "Column 'a' has dates or times, but numbers or categories are required; subtract a date and divide by"
 REFUSED = [
     (pd.DataFrame({"a": pd.to_datetime(["2020-01-01"])}), DATES),
     (pd.DataFrame({"a": pd.to_timedelta(["1 day"])}), DATES),

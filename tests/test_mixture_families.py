@@ -1,5 +1,6 @@
 """EMMixture of each family against oracles: direct maximisation, plain NumPy EM, a published table."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from test_hidden_markov_family import Exponential
 
 from emkit import EMGaussianMixture, EMMixture
 from emkit.chunks import Rows
-from emkit.families.base import Options
+from emkit.families.base import Family, Options
 from emkit.families.table import FAMILIES, family_class
 from emkit.mixture import MixtureModel, MixtureParams
 from emkit.mixture.noise import WithNoise
@@ -535,10 +536,25 @@ class TestFamilyOfTheUser:
         assert_allclose(known.scales_, expected, rtol=1e-9)
 
     def test_a_parameter_called_weights_is_the_mixtures(self):
-        for family in ("mixture", ["mixture", "poisson"]):
-            with pytest.raises(ValueError, match="calls a parameter 'weights'"):
-                EMMixture(2, family=family).fit(np.eye(4, 2))
+        class Weighted(Exponential):
+            names = ("weights",)
+
+        with pytest.raises(ValueError, match="calls a parameter 'weights'"):
+            EMMixture(2, family=Weighted).fit(np.eye(4, 2))
+
+    @pytest.mark.parametrize("family", ["t", "mixture", ["mixture", "poisson"]])
+    def test_a_mixture_is_no_component(self, family):
+        allowed = r"\['gaussian', 'student', 'categorical', 'poisson', 'bernoulli'\]"
+        with pytest.raises(ValueError, match=f"family must be one of {allowed}, .*, but got {re.escape(repr(family))}"):
+            EMMixture(2, family=family).fit(np.eye(4, 2))
         assert "mixture" in FAMILIES
+
+    def test_neither_of_two_methods(self):
+        class Nothing(Family):
+            names = ("scales",)
+
+        with pytest.raises(ValueError, match="Nothing must have the method for_data or for_chunks, but has neither"):
+            EMMixture(2, family=Nothing).fit(np.eye(4, 2))
 
 
 # --- standard errors ------------------------------------------------------------------------------------------------

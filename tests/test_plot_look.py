@@ -1,14 +1,27 @@
 """What the displays share: colours that can be told apart, and pictures that stay within small axes."""
 
+import sys
 from itertools import combinations
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from emkit import EMGaussianMixture, EMTopicModel
+from emkit import ComponentSearch, EMGaussianMixture, EMTopicModel
 from emkit.datasets import load_acs12
-from emkit.plot import ConvergenceDisplay, MissingnessDisplay, TopicDisplay
+from emkit.plot import (
+    ComponentSearchDisplay,
+    ConvergenceDisplay,
+    ExpertsDisplay,
+    MissingnessDisplay,
+    MixtureDisplay,
+    OverimputationDisplay,
+    StateDisplay,
+    TopicDisplay,
+)
 from emkit.plot._look import COLOURS, colour, line, marker
 
 mpl = pytest.importorskip("matplotlib")
@@ -121,3 +134,52 @@ class TestSmallAxes:
         box = ax.get_window_extent()
         assert (places - radii[:, None] >= box.min).all()
         assert (places + radii[:, None] <= box.max).all()
+
+
+FLOWERS = load_iris().data
+SEARCH = ComponentSearch(EMGaussianMixture(), n_components=2, random_state=0).fit(FLOWERS)
+IN_PIPELINE = make_pipeline(StandardScaler(), EMGaussianMixture(2, random_state=0)).fit(FLOWERS)
+TOPICS = EMTopicModel(2, random_state=0).fit(np.random.default_rng(0).poisson(1.0, (30, 8)))
+
+
+@pytest.mark.parametrize(
+    ("display", "arguments"),
+    [
+        (ConvergenceDisplay, ()),
+        (ExpertsDisplay, (FLOWERS,)),
+        (MissingnessDisplay, (FLOWERS,)),
+        (MixtureDisplay, (FLOWERS,)),
+        (OverimputationDisplay, (FLOWERS, 0)),
+        (StateDisplay, ()),
+        (TopicDisplay, ()),
+    ],
+)
+def test_an_estimator_within_another_one(display, arguments):
+    """Where it is, is said."""
+    grid = GridSearchCV(EMGaussianMixture(random_state=0), {"n_components": [2]}).fit(FLOWERS)
+    for outer in (SEARCH, grid):
+        with pytest.raises(ValueError, match=r"(?s)must be .*Search.*; give its best_estimator_$"):
+            display.from_estimator(outer, *arguments)
+    with pytest.raises(ValueError, match=r"(?s)must be .*Pipeline\(.*; give its last step, pipeline\[-1\], and for X"):
+        display.from_estimator(IN_PIPELINE, *arguments)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: ComponentSearchDisplay.from_estimator(SEARCH),
+        lambda: ConvergenceDisplay.from_estimator(SEARCH.best_estimator_),
+        lambda: MissingnessDisplay.from_table(FLOWERS),
+        lambda: MixtureDisplay.from_estimator(SEARCH.best_estimator_, FLOWERS),
+        lambda: TopicDisplay.from_estimator(TOPICS),
+        lambda: TopicDisplay.from_estimator(TOPICS, kind="map"),
+    ],
+)
+def test_matplotlib_is_missing(draw, monkeypatch):
+    with monkeypatch.context() as without:
+        for module in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+            without.setitem(sys.modules, module, None)
+        without.setitem(sys.modules, "matplotlib", None)
+        without.setitem(sys.modules, "matplotlib.pyplot", None)
+        with pytest.raises(ImportError, match=r'a picture needs matplotlib, .* pip install "emkit\[plot\]" inst'):
+            draw()

@@ -621,6 +621,7 @@ def test_sparse_tables():
         ({"estimator": KNeighborsClassifier(), "y": TABLE[1] > 0}, "estimator must have coef_ once it is fitted"),
         ({"estimator": "ols"}, "estimator must be an estimator with fit, but got 'ols'"),
         ({"n_bootstrap": 1}, "n_bootstrap must be an integer >= 2, but got 1"),
+        ({"n_jobs": "all"}, "n_jobs must be None or an integer other than 0 (-1: all processors), but got 'all'"),
         ({"sample_weight": np.ones(3)}, "one weight for each row of X"),
         ({"sample_weight": -np.ones(150)}, "sample_weight must be finite and not negative"),
         ({"estimator": TheilSenRegressor(), "sample_weight": np.ones(150)}, "as fit of TheilSenRegressor() takes none"),

@@ -96,6 +96,7 @@ def test_pipeline_and_metadata():
         ({"n_components": 0}, "n_components must be an integer >= 1"),
         ({"n_components": 60}, "n_components must not exceed"),
         ({"n_components": 1, "n_bootstrap": 0}, "n_bootstrap must be an integer >= 1"),
+        ({"n_components": 1, "n_jobs": 0}, "n_jobs must be None or an integer other than 0 .*, but got 0"),
         ({"n_components": 1, "sample_weight": np.ones(60)}, "sample_weight must be None"),
         ({"n_components": 1, "labels": np.zeros(60, dtype=int)}, "labels must be None"),
         ({"n_components": 1, "estimator": EMGaussianMixture(tol="small")}, "tol must be a finite number"),

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import re
+import sys
 import warnings
 
 import numpy as np
@@ -50,6 +52,13 @@ X = clusters(150, 3)
 def search(estimator=None, **options):
     estimator = EMGaussianMixture(n_init=2) if estimator is None else estimator
     return ComponentSearch(estimator, **{"n_components": [1, 2, 3, 4], "random_state": 0, **options})
+
+
+def test_a_frame_of_results_needs_pandas(monkeypatch):
+    found = search(n_components=1).fit(X)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="results_frame needs pandas, which cannot be imported; pip install pandas"):
+        found.results_frame()
 
 
 class TestRowsThatWereChecked:
@@ -221,14 +230,38 @@ class TestChoice:
         assert kind_of(fitted).flaw(fitted, Data(wine, None, {"sample_weight": np.full(178, 1e-3)})) != ""
 
     def test_nothing_left(self):
-        with pytest.raises(ValueError, match=r"(?s)no candidate can be chosen by bic:\nn_components=1: .*infinity"):
+        with pytest.raises(ValueError, match=r"(?s)no candidate can be chosen by bic:\nn_components=1, 2, 3, 4: .*inf"):
             search().fit(np.where(X > 0, np.inf, X))
+
+    def test_each_reason_is_said_once(self):
+        grid = {"covariance_type": ["full", "foo"], "means_init": [np.zeros((9, 2)), np.ones((9, 2))]}
+        with pytest.raises(ValueError, match="no candidate can be chosen by bic") as caught:
+            search(other_params=grid, n_components=[1, 2]).fit(X)
+        message = str(caught.value)
+        assert message.count("shape of (1, 2), but got (9, 2)") == message.count("shape of (2, 2), but got (9, 2)") == 1
+        assert message.count("covariance_type must be one of") == 1
+        assert len(re.findall("n_components=1, 2, covariance_type='foo', means_init=", message)) == 2
+
+    def test_a_long_error_is_shortened(self):
+        """That of scikit-learn cites all numbers."""
+        with pytest.raises(ValueError, match=r"(?s)Expected 2D array, got 1D array .*Reshape your data") as caught:
+            search().fit(np.arange(999.0))
+        assert len(str(caught.value)) < 600
 
     def test_failed_candidates_are_named_and_left_out(self):
         found = search(other_params={"means_init": [None, np.zeros((2, 2))]}, n_components=[1, 2]).fit(X)
         assert "means_init" in found.results_["failed"][2]
         assert np.isnan(found.results_["bic"][2])
         assert found.results_["rank"][2] >= 3
+
+    def test_groups_of_experts(self):
+        """The default suits a single expert too; more groups than experts are refused by name."""
+        rows = X[:60, :1]
+        for n_groups, failed in ((2, 0), (3, 2)):
+            experts = EMMixtureOfExpertsRegressor(gate="hierarchical", n_groups=n_groups, n_init=1)
+            found = search(experts, n_components=[1, 2, 3]).fit(rows, X[:60, 1])
+            assert ["n_groups must be at most" in text for text in found.results_["failed"]].count(True) == failed
+            assert (found.results_["failed"][failed:] == "").all()
 
     def test_one_standard_error(self):
         best = search(criterion="heldout", n_components=range(1, 7)).fit(X)
@@ -457,6 +490,7 @@ class TestPipelines:
         ({"cv": [(np.ones(9, dtype=bool), [9])]}, r"masks of shape \(150,\) .* fold 0 has bool of shape \(9,\)"),
         ({"level": 0}, "level must be a number between 0 and 1"),
         ({"n_bootstrap": 0}, "n_bootstrap must be an integer >= 1"),
+        ({"n_jobs": "all"}, "n_jobs must be None or an integer other than 0 .*, but got 'all'"),
         ({"one_standard_error": True}, "one_standard_error=True needs criterion='heldout'"),
         ({"criterion": "bootstrap_lrt", "other_params": {"tol": [1, 2]}}, "must have one combination"),
         ({"estimator": StandardScaler()}, "estimator must have the parameter n_components"),

@@ -198,6 +198,11 @@ class TestMixture:
         with pytest.raises(ValueError, match="n_bootstrap must be an integer >= 2"):
             mixture.standard_errors(FAITHFUL, method="bootstrap", n_bootstrap=value)
 
+    def test_number_of_jobs(self):
+        mixture = EMGaussianMixture(2, random_state=0).fit(FAITHFUL)
+        with pytest.raises(ValueError, match=r"n_jobs must be None or an integer other than 0 .*, but got 'all'"):
+            mixture.standard_errors(FAITHFUL, method="bootstrap", n_bootstrap=2, n_jobs="all")
+
 
 def sequences(emission="poisson", n=40, length=25, seed=0):
     truth = EMHiddenMarkov(2, emission=emission, random_state=np.random.RandomState(seed))

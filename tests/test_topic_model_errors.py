@@ -74,7 +74,7 @@ ARGUMENTS = [
     ({"seed_words": ["cat"]}, r"seed_words must map .* \['cat'\]"),
     ({"seed_words": {"a": "cat"}}, r"seed_words must map .* 'cat'"),
     ({"seed_words": {"a": ["cat", "cow"]}, "vocabulary": NAMES}, r"seed_words\['a'\] .* not in .*: \['cow'\]"),
-    ({"seed_words": {"a": ["cat"]}}, r"seed_words\['a'\] .* column names of X or the argument vocabulary: \['cat'\]"),
+    ({"seed_words": {"a": ["cat"]}}, r"seed_words\['a'\] .* no vocabulary was given .* vocabulary: \['cat'\]"),
     ({"seed_words": {"a": [6]}}, r"seed_words\['a'\] .* \[6\]"),
     ({"seed_words": {"a": [-1]}}, r"seed_words\['a'\] .* \[-1\]"),
     ({"seed_words": {"a": [1.0]}}, r"seed_words\['a'\] .* \[1\.0\]"),
@@ -113,8 +113,8 @@ ARGUMENTS = [
     ({"accelerate": True}, r"accelerate must be one of .* True"),
     ({"warm_start": "yes"}, r"warm_start must be one of .* 'yes'"),
     ({"verbose": -1}, r"verbose must be an integer >= 0, but got -1"),
-    ({"n_jobs": 0}, r"n_jobs must be .* 0"),
-    ({"n_jobs": "all"}, r"n_jobs must be .* 'all'"),
+    ({"n_jobs": 0}, r"n_jobs must be None or an integer other than 0 .*, but got 0"),
+    ({"n_jobs": "all"}, r"n_jobs must be None or an integer other than 0 .*, but got 'all'"),
     ({"random_state": "dice"}, r"'dice'"),
 ]
 
@@ -138,7 +138,11 @@ def test_arguments_at_a_first_partial_fit(arguments, message):
 
 
 TABLES = [
-    ([["a", "b"], ["c", "d"]], "could not convert string to float"),
+    ([["a", "b"], ["c", "d"]], r"X must be counts \(could not convert .*'a'\); sklearn.* counts the words of texts"),
+    *(
+        (kind(["a cat and a dog " * 50, "a cat"] * 5), r"^X must be counts .{,160} sklearn.*CountVectorizer counts")
+        for kind in (list, np.array, pd.Series)
+    ),
     (X + 1j, "Complex data not supported"),
     (X[0], "Expected 2D array, got 1D array"),
     (np.ones((9, 2, 2)), "dim 3"),
@@ -302,7 +306,7 @@ class TestDisplay:
     def test_other_estimators(self):
         with pytest.raises(NotFittedError):
             TopicDisplay.from_estimator(EMTopicModel())
-        with pytest.raises((AttributeError, TypeError)):
+        with pytest.raises(ValueError, match="estimator must be an EMTopicModel, but got EMGaussianMixture"):
             TopicDisplay.from_estimator(EMGaussianMixture(2, random_state=0).fit(X[:, ::2] * 1.0))
 
     @pytest.mark.parametrize("kind", ["words", "map"])

@@ -23,7 +23,11 @@ FAMILIES: dict[str, type[Family]] = {
     "poisson": PoissonFamily,
     "bernoulli": BernoulliFamily,
 }
-
+# By the argument that names them. A mixture has weights of its own, so that its components have none.
+BY_ARGUMENT: dict[str, dict[str, type[Family]]] = {
+    "emission": FAMILIES,
+    "family": {name: family for name, family in FAMILIES.items() if "weights" not in family.names},
+}
 
 COUNTED = ("categorical", "poisson", "bernoulli")
 
@@ -31,17 +35,18 @@ COUNTED = ("categorical", "poisson", "bernoulli")
 def family_class(kind: Any, argument: str = "emission") -> type[Family] | ByColumn:
     """What makes the families that `kind` says: it has `for_data`, `for_parts` and `names`.
 
-    `kind` is a name in :data:`FAMILIES`, a list of these with one for each column, or a class of the user's own;
+    `kind` is a name in :data:`BY_ARGUMENT`, a list of these with one for each column, or a class of the user's own;
     anything else is a ValueError, which names the argument of the estimator.
     """
-    if isinstance(kind, str) and kind in FAMILIES:
-        return FAMILIES[kind]
-    if isinstance(kind, list | tuple) and kind and all(isinstance(name, str) and name in FAMILIES for name in kind):
-        return ByColumn(tuple(kind), FAMILIES, argument)
+    families = BY_ARGUMENT[argument]
+    if isinstance(kind, str) and kind in families:
+        return families[kind]
+    if isinstance(kind, list | tuple) and kind and all(isinstance(name, str) and name in families for name in kind):
+        return ByColumn(tuple(kind), families, argument)
     if isinstance(kind, type) and all(hasattr(kind, name) for name in ("for_data", "for_parts", "names")):
         return kind
     raise ValueError(
-        f"{argument} must be one of {list(FAMILIES)}, a list of these with one for each column, or a subclass of "
+        f"{argument} must be one of {list(families)}, a list of these with one for each column, or a subclass of "
         f"Family, but got {kind!r}"
     )
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .._validation import NUMBERS_OF_TIMES
+
 KINDS = ("continuous", "count", "ordinal", "nominal")
 MOST_LEVELS = 20  # integers of more distinct values are counts
 MOST_SHOWN = 10  # levels in a message
@@ -296,7 +298,7 @@ def check_levels(name: Hashable, levels: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def dates_message(name: Hashable) -> str:
-    return f"Column {name!r} has dates or times, but numbers or categories are required"
+    return f"Column {name!r} has dates or times, but numbers or categories are required; {NUMBERS_OF_TIMES}"
 
 
 def complex_message(name: Hashable) -> str:

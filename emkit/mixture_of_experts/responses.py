@@ -10,7 +10,7 @@ from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from .._validation import dtypes_of, is_missing, is_of_time, unmasked
+from .._validation import NUMBERS_OF_TIMES, dtypes_of, is_missing, is_of_time, required, unmasked
 
 
 def require(estimator: Any, y: Any) -> None:
@@ -33,8 +33,8 @@ def as_column(y: Any) -> Any:
 def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
     """(n, m) float64; NaN in all of a row is a missing response, where that is allowed."""
     if any(is_of_time(dtype) for dtype in dtypes_of(y)):  # NumPy would make numbers of them
-        raise ValueError("y has dates or times, but numbers are required; subtract a date and divide by a duration")
-    try:
+        raise ValueError(f"y has dates or times, but numbers are required; {NUMBERS_OF_TIMES}")
+    with required("y", "numbers", "EMMixtureOfExpertsClassifier takes classes"):
         numbers = check_array(
             unmasked(y),
             ensure_2d=False,
@@ -42,8 +42,6 @@ def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
             ensure_all_finite="allow-nan" if allow_nan else True,
             input_name="y",
         )
-    except OverflowError:  # of Python's integers
-        raise ValueError("y has an integer that is too large for float64") from None
     if numbers.ndim > 2:
         raise ValueError(f"y must have one or two dimensions, but has shape {numbers.shape}")
     check_length(numbers, n)
@@ -57,9 +55,9 @@ def read_numbers(y: Any, n: int, *, allow_nan: bool = False) -> np.ndarray:
 def labels_of(y: Any) -> np.ndarray:
     """The different classes in y, sorted."""
     labels = column_or_1d(_unmasked_labels(y), warn=True)
-    assert_all_finite(labels, input_name="y")
     if labels.dtype == object and any(is_missing(label) for label in labels.tolist()):
-        raise ValueError("Input y contains NaN or None; each row must have a class")
+        raise ValueError("Input y contains NaN, None or pandas.NA; each row must have a class")
+    assert_all_finite(labels, input_name="y")
     with np.errstate(invalid="ignore"):  # of large floats, which are no classes
         check_classification_targets(labels)
     return np.unique(labels)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .._optional import pyplot_for
+
 
 def one_axes(ax: Any, size: tuple[float, float]) -> Any:
     """Axes as given, or those of a new figure of `size` in inches."""
     if ax is None:
-        import matplotlib.pyplot as plt
-
-        return plt.subplots(figsize=size, layout="constrained")[1]
+        return new_axes(figsize=size)
     if not hasattr(ax, "barh"):
         raise ValueError(f"ax must be Axes of matplotlib or None, but got {ax!r}")
     return ax
+
+
+def new_axes(n_rows: int = 1, n_columns: int = 1, **options: Any) -> Any:
+    """Axes of a new figure."""
+    return pyplot_for("a picture").subplots(n_rows, n_columns, layout="constrained", **options)[1]
 
 
 def panels_below(ax: Any, heights: Sequence[float]) -> list[Any]:

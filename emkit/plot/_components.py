@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import chi2, f, multivariate_normal, multivariate_t
 
 from ..families.covariance import COVARIANCES
+from ._estimators import not_of_display
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,8 @@ def components_of(mixture: Any) -> Components:
     needed = ("weights_", "means_", "covariances_", "covariance_type", "predict_proba")
     missing = [name for name in needed if not hasattr(mixture, name)]
     if missing or np.shape(mixture.means_)[1:] != (mixture.n_features_in_,):
-        raise ValueError(
-            "mixture must be a fitted mixture of Gaussian or t components, with "
-            f"{', '.join(needed)}, but got {mixture!r}"
+        raise not_of_display(
+            "mixture", f"a fitted mixture of Gaussian or t components, with {', '.join(needed)}", mixture
         )
     means = np.asarray(mixture.means_, dtype=np.float64)
     covariances = np.asarray(mixture.covariances_, dtype=np.float64)

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._report import SIZE
 from .._validation import check_choice
 from ._axes import bare, compact_legend, one_axes
+from ._estimators import not_of_display
 from ._look import COLOURS, MOST_LABELS, NEUTRAL, colour, line
 
 __all__ = ["ConvergenceDisplay"]
@@ -77,7 +78,7 @@ class ConvergenceDisplay:
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "history_"):
-            raise ValueError(f"estimator must be one of emkit with history_, but got {estimator!r}")
+            raise not_of_display("estimator", "one of emkit with history_", estimator)
         return cls(history=estimator.history_, kind=kind).plot(ax=ax)
 
     def plot(self, ax=None):

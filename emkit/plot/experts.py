@@ -12,6 +12,7 @@ from .._validation import check_integer
 from ..mixture_of_experts.reading import Extras
 from ._axes import bare, compact_legend, one_axes, panels_below
 from ._columns import place_of
+from ._estimators import not_of_display
 from ._look import MOST_LABELS, colour, faded, plain
 
 __all__ = ["ExpertsDisplay"]
@@ -148,7 +149,7 @@ class ExpertsDisplay:
         """
         check_is_fitted(estimator)
         if not (hasattr(estimator, "predict_expert_proba") and hasattr(estimator, "predict_interval")):
-            raise ValueError(f"estimator must be an EMMixtureOfExpertsRegressor, but got {estimator!r}")
+            raise not_of_display("estimator", "an EMMixtureOfExpertsRegressor", estimator)
         columns = _columns_of(X)
         name = _name_of(feature, list(columns), estimator)
         x = _as_numbers(name, columns[name])

@@ -11,6 +11,7 @@ from .._validation import check_integer
 from ..imputer.reading import read_further
 from ..imputer.tables import read_training
 from ._axes import axes_at, inches_of, move_to, one_axes, places_in
+from ._estimators import not_of_display
 from ._look import short
 
 __all__ = ["MissingnessDisplay"]
@@ -217,4 +218,4 @@ def check_imputer(imputer: Any) -> None:
     """An error for what is no fitted EMImputer."""
     check_is_fitted(imputer)
     if not hasattr(imputer, "predict_interval"):
-        raise ValueError(f"imputer must be an EMImputer, but got {imputer!r}")
+        raise not_of_display("imputer", "an EMImputer", imputer)

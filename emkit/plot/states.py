@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._validation import check_choice, check_integer
 from ._axes import bare, compact_legend, inches_of, one_axes, panels_below
 from ._columns import MOST_COLUMNS, names_of, places_of
+from ._estimators import not_of_display
 from ._graph import draw_graph
 from ._look import MOST_LABELS, colour, faded, marker, plain, short
 
@@ -157,7 +158,7 @@ class StateDisplay:
         """
         check_is_fitted(model)
         if not (hasattr(model, "transmat_") and hasattr(model, "predict_proba_filtered")):
-            raise ValueError(f"model must be an EMHiddenMarkov, but got {model!r}")
+            raise not_of_display("model", "an EMHiddenMarkov", model)
         chain = {"startprob": model.startprob_, "transmat": model.transmat_}
         display = cls(**chain, expected_durations=model.expected_durations_, kind=check_choice("kind", kind, KINDS))
         if kind == "sequence":

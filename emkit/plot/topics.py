@@ -10,7 +10,8 @@ from sklearn.manifold import smacof
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_integer
-from ._axes import bare, inches_of
+from ._axes import bare, inches_of, new_axes
+from ._estimators import not_of_display
 from ._look import colour, short
 
 __all__ = ["TopicDisplay"]
@@ -91,10 +92,12 @@ class TopicDisplay:
         Raises
         ------
         ValueError
-            If `kind` or `n_words` is out of range, `feature_names` has another length than the terms, or there are not
-            as many axes as topics.
+            If `estimator` is no EMTopicModel, `kind` or `n_words` is out of range, `feature_names` has another length
+            than the terms, or there are not as many axes as topics.
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "topic_word_"):
+            raise not_of_display("estimator", "an EMTopicModel", estimator)
         if feature_names is None:
             feature_names = estimator._term_names() or [str(column) for column in range(estimator.n_features_in_)]
         display = cls(
@@ -154,9 +157,7 @@ class TopicDisplay:
 
     def _plot_map(self, ax: Any) -> Any:
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots(figsize=(6.8, 6.8), layout="constrained")
+            ax = new_axes(figsize=(6.8, 6.8))
         elif np.ndim(ax) > 0:
             raise ValueError(f"ax must be one Axes for kind='map', but has {np.size(ax)}")
         places = _plane(self.topic_word)
@@ -177,12 +178,10 @@ class TopicDisplay:
 
 
 def _panels(n: int, n_words: int) -> np.ndarray:
-    import matplotlib.pyplot as plt
-
     n_columns = min(n, PANELS_A_ROW)
     n_rows = -(-n // n_columns)
     size = (2.6 * n_columns, (0.8 + 0.2 * n_words) * n_rows)
-    _, grid = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
+    grid = new_axes(n_rows, n_columns, figsize=size, squeeze=False)
     for ax in grid.ravel()[n:]:
         ax.remove()
     return grid.ravel()[:n]

@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from .._pipelines import last_step
-from .._validation import check_integer, check_sample_weight
+from .._validation import check_integer, check_n_jobs, check_sample_weight
 from .bootstrap import bootstrap
 from .checks import Table, check_imputed, check_same
 from .closed_form import analytic, find_closed_form, n_observations
@@ -134,6 +134,7 @@ def pool(
     n_rows = np.shape(tables[0][0])[0]
     weight = check_sample_weight(sample_weight, n_rows, np.dtype(np.float64))
     check_integer("n_bootstrap", n_bootstrap, 2)
+    check_n_jobs(n_jobs)
     options = fit_options(estimator, weight)
     fitted = Parallel(n_jobs=n_jobs)(delayed(fit)(estimator, X, y, options) for X, y in tables)
     estimates = [coefficients_of(one) for one in fitted]

@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import has_fit_parameter
 
 from .._pipelines import last_step, prefix
-from .._validation import check_choice, check_integer, check_number, check_sample_weight
+from .._validation import check_choice, check_integer, check_n_jobs, check_number, check_sample_weight
 from .data import Data, is_by_row
 from .kinds import kind_of
 from .steps import inner_params, last_params
@@ -151,6 +151,7 @@ def check_options(search: Any) -> None:
     check_choice("one_standard_error", search.one_standard_error, (True, False))
     check_choice("refit", search.refit, (True, False))
     check_integer("n_bootstrap", search.n_bootstrap, 1)
+    check_n_jobs(search.n_jobs)
     if not 0 < check_number("level", search.level, 0) < 1:
         raise ValueError(f"level must be a number between 0 and 1, but got {search.level!r}")
     if search.one_standard_error and search.criterion != "heldout":

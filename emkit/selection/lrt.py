@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from .._validation import check_integer
+from .._validation import check_integer, check_n_jobs
 from .checks import check_by_row, check_criterion, check_fit_options, check_fold_sizes, check_searchable, read
 from .criteria import log_likelihood_of
 from .data import Data
@@ -110,6 +110,7 @@ def bootstrap_lrt(
     size = check_integer("n_components", n_components, 1)
     check_fit_options(last_step(estimator), size)
     check_integer("n_bootstrap", n_bootstrap, 1)
+    check_n_jobs(n_jobs)
     params = {name: value for name, value in metadata.items() if value is not None}
     refuse_what_is_not_drawn(params)
     data = read(estimator, X, y, params)

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._blas import one_blas_thread
 from .._shared import End, Shared
+from .._validation import shortened
 from .._warnings import DegenerateSolutionWarning
 from ..restarts import COARSE_TOL
 from .data import Data
@@ -30,6 +31,7 @@ N_SCOUTS = 1  # fresh starts on a sample, where n_init="auto" and a division is 
 FRESH_STEPS = 15  # of EM on the sample, after which the better is told
 DIVISION_STEPS = 10
 FEW_DIVISIONS = 2  # of a fit that are tried in a race
+LONGEST_CITED = 400  # characters of an error, in which scikit-learn may cite all of X
 FOLD_TOL = 1e-3  # remaining gain per unit of weight of fits that are only scored on other rows
 
 
@@ -255,4 +257,4 @@ quiet = Shared(_silence)  # what fits warn of stands in the table
 
 
 def text_of(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {shortened(str(error), LONGEST_CITED)}"

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._optional import pandas_for
 from .._pipelines import prefix
 from .._warnings import callers_level
 from . import checks
@@ -240,10 +241,8 @@ class ComponentSearch(MetaEstimatorMixin, BaseEstimator):
         pandas.DataFrame
             A row for each candidate.
         """
-        import pandas as pd
-
         check_is_fitted(self, "results_")
-        return pd.DataFrame(self.results_)
+        return pandas_for("results_frame").DataFrame(self.results_)
 
     def _best(self):
         check_is_fitted(self, "results_")

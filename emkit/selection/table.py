@@ -46,6 +46,11 @@ class Candidate:
     def trouble(self) -> str:
         return self.fit.failed or self.fold_trouble
 
+    def reason(self, column: str) -> str:
+        """Why it may not be chosen."""
+        flaw = f"degenerate: {self.fit.flaw}" if self.fit.flaw else ""
+        return self.trouble or flaw or self.why_no_criteria or f"{column} is {self.numbers[column]}"
+
 
 def criteria_of(fitted: Any, data: Data) -> dict[str, float]:
     """Those of a fitted last step; NaN where it has no likelihood that they could penalise."""
@@ -82,14 +87,16 @@ def losses(candidates: list[Candidate], column: str) -> np.ndarray:
 
 
 def refusals(candidates: list[Candidate], column: str) -> str:
-    """Why each candidate may not be chosen."""
-    lines = []
+    """Why candidates may not be chosen: each reason once, behind those that it holds for."""
+    refused: dict[str, dict[str, list[int]]] = {}  # numbers of components by reason and other parameters
     for candidate in candidates:
-        flaw = f"degenerate: {candidate.fit.flaw}" if candidate.fit.flaw else ""
-        why = candidate.trouble or flaw or candidate.why_no_criteria or f"{column} is {candidate.numbers[column]}"
         others = "".join(f", {name}={value!r}" for name, value in candidate.combination.items())
-        lines.append(f"n_components={candidate.fit.size}{others}: {why}")
-    return "\n".join(lines)
+        refused.setdefault(candidate.reason(column), {}).setdefault(others, []).append(candidate.fit.size)
+    return "\n".join(f"{_names(sizes)}: {reason}" for reason, sizes in refused.items())
+
+
+def _names(sizes: dict[str, list[int]]) -> str:
+    return "; ".join(f"n_components={', '.join(map(str, own))}{others}" for others, own in sizes.items())
 
 
 def as_results(candidates: list[Candidate], defaults: dict[str, Any], ranks: np.ndarray) -> dict[str, np.ndarray]:

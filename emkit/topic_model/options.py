@@ -160,8 +160,9 @@ def _columns(estimator: EMTopicModel, topic: Any, words: list[Any], n_terms: int
     columns = [word if _is_column(word, n_terms) else place.get(str(word)) for word in words]
     unknown = [word for word, column in zip(words, columns, strict=True) if column is None]
     if unknown:
-        known = "column names of X or the argument vocabulary" if not place else f"the vocabulary of {n_terms} terms"
-        raise ValueError(f"seed_words[{topic!r}] has words that are not in {known}: {unknown}")
+        none = ", but no vocabulary was given by column names of X or the argument vocabulary"
+        why = f" that are not in the vocabulary of {n_terms} terms" if place else none
+        raise ValueError(f"seed_words[{topic!r}] has words{why}: {unknown}")
     return np.unique(np.array(columns, dtype=np.intp))
 
 

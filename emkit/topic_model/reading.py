@@ -18,6 +18,7 @@ from ..executors import each
 from .documents import Documents, as_chunks, joined, split
 
 SPARE = 10  # standard deviations of a Poisson count
+COUNTS_OF_TEXTS = "sklearn.feature_extraction.text.CountVectorizer counts the words of texts"
 FEW = 2_000  # documents below which all loops are in double precision, and steps are on all documents
 
 Corpus = list[Documents] | Source
@@ -79,6 +80,8 @@ def read_table(estimator: Any, X: Any, dtypes: Dtypes, *, reset: bool) -> sp.csr
     checked = validated(
         estimator,
         readable(X),
+        kind="counts",
+        remedy=COUNTS_OF_TEXTS,
         reset=reset,
         accept_sparse="csr",
         accept_large_sparse=True,

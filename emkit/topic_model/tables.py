@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from .._optional import pandas_for
+
 
 def top_words_frame(words: list[list[Any]], probability: np.ndarray) -> Any:
     """A row for each topic and term: topic, rank from 1, word, probability (K, n)."""
-    import pandas as pd
-
     k, n = probability.shape
-    return pd.DataFrame(
+    return pandas_for("as_frame=True").DataFrame(
         {
             "topic": np.repeat(np.arange(k), n),
             "rank": np.tile(np.arange(1, n + 1), k),

@@ -22,6 +22,7 @@ from .student import StudentExperts
 
 REGRESSORS = ("gaussian", "student", *LAWS)
 CLASSIFIERS = ("logistic",)
+NAMES_OF = {"EMMixtureOfExpertsRegressor": REGRESSORS, "EMMixtureOfExpertsClassifier": CLASSIFIERS}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def check_expert(expert: Any, names: tuple[str, ...], kind: str) -> None:
         return
     is_kind = is_classifier if kind == "classifier" else is_regressor
     if isinstance(expert, str | type) or not hasattr(expert, "fit") or not is_kind(expert):
-        raise ValueError(f"expert must be one of {list(names)}, or a scikit-learn {kind}, but got {expert!r}")
+        raise ValueError(
+            f"expert must be one of {list(names)}, or a scikit-learn {kind}, but got {expert!r}{_whose(expert)}"
+        )
     if not has_fit_parameter(expert, "sample_weight"):
         raise ValueError(
             f"expert must take sample_weight in fit, but {expert!r} does not; transformers of a pipeline go to "
@@ -62,6 +65,12 @@ def check_expert(expert: Any, names: tuple[str, ...], kind: str) -> None:
         )
     if kind == "classifier" and not hasattr(expert, "predict_proba"):
         raise ValueError(f"expert must have predict_proba, but {expert!r} does not")
+
+
+def _whose(expert: Any) -> str:
+    """What a message says of the name of an expert that another estimator has."""
+    owners = [owner for owner, names in NAMES_OF.items() if isinstance(expert, str) and expert in names]
+    return f", which {owners[0]} has" if owners else ""
 
 
 def regressors(estimator: Any, setting: Setting, seeds: np.ndarray) -> Experts:
