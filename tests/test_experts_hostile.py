@@ -276,9 +276,10 @@ def test_many_experts_for_few_rows():
     fitted(classifier(20, max_iter=20), X[:50], CLASSES[:50])
 
 
-@pytest.mark.parametrize(("k", "n_groups"), [(1, 2), (2, 2), (5, 2), (5, 3), (5, 5)])
-def test_any_number_of_groups(k, n_groups):
-    fitted(regressor(k, gate="hierarchical", n_groups=n_groups), X, Y)
+@pytest.mark.parametrize("n_groups", [2, 3, 7, 100])
+def test_any_number_of_groups(n_groups):
+    for k in (1, 2, 5):
+        fitted(regressor(k, gate="hierarchical", n_groups=n_groups), X, Y)
 
 
 @pytest.mark.parametrize(("k", "seed"), [(2, 0), (5, 0), (5, 5)])

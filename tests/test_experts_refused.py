@@ -62,7 +62,6 @@ SHARED = [
     *(({"reg_covar": value}, "reg_covar must be a finite number >= 0, but got") for value in (-1, nan, inf, "a", None)),
     *(({"noise": value}, r"noise must be one of \[True, False\], but got") for value in (1, 0, "yes", None)),
     *(({"n_groups": value}, "n_groups must be an integer >= 2, but got") for value in (1, 0, -2, 2.0, "2", None, True)),
-    ({"n_groups": 3, "gate": "hierarchical"}, "n_groups must be at most n_components = 2, but got 3"),
     *(({"tol": value}, "tol must be a finite number >= 0, but got") for value in (-1, nan, "x", None)),
     *(({"max_iter": value}, "max_iter must be an integer >= 0, but got") for value in (-1, 1.5, None, "x")),
     *(({"n_init": value}, "n_init must be 'auto' or an integer >= 1, but got") for value in (0, "many", None, True)),

@@ -17,6 +17,7 @@ from emkit.plot._look import colour
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 ENGINE = load_ethanol(as_frame=True).frame
 CRASH = load_motorcycle(as_frame=True).frame
@@ -31,7 +32,7 @@ def switching(X, y, **options):
 @pytest.fixture(autouse=True)
 def close():
     yield
-    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
+    plt.close("all")
 
 
 def areas(display):
@@ -139,7 +140,7 @@ class TestWhatIsDrawn:
         assert len(display.ax_gate_.collections) == 11
 
     def test_given_axes(self):
-        figure, (left, right) = mpl.pyplot.subplots(1, 2, layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, layout="constrained")
         display = ExpertsDisplay.from_estimator(MODEL, X, Y, ax=left)
         figure.canvas.draw()
         assert display.ax_ is left
@@ -151,7 +152,7 @@ class TestWhatIsDrawn:
         assert display.figure_ is not figure
 
     def test_given_axes_of_no_grid(self):
-        figure = mpl.pyplot.figure()
+        figure = plt.figure()
         ax = figure.add_axes((0.1, 0.2, 0.6, 0.7))
         display = ExpertsDisplay.from_estimator(MODEL, X, Y, ax=ax)
         upper, lower = ax.get_position(), display.ax_gate_.get_position()

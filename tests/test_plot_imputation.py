@@ -14,6 +14,7 @@ from emkit.plot import ConvergenceDisplay, MissingnessDisplay, OverimputationDis
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 PEOPLE = load_acs12().frame
 rng = np.random.default_rng(0)
@@ -26,7 +27,7 @@ IMPUTER = EMImputer(model="gaussian").fit(NUMBERS)
 @pytest.fixture(autouse=True)
 def close():
     yield
-    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
+    plt.close("all")
 
 
 def texts(ax):
@@ -85,11 +86,11 @@ class TestMissingness:
         assert len(wide.ax_.get_xticks()) == 50
 
     def test_given_axes(self):
-        figure, ax = mpl.pyplot.subplots()
+        figure, ax = plt.subplots()
         display = MissingnessDisplay.from_estimator(IMPUTER, NUMBERS, ax=ax)
         assert display.ax_ is ax
         assert display.figure_ is figure
-        assert display.plot(ax=mpl.pyplot.subplots()[1]).figure_ is not figure
+        assert display.plot(ax=plt.subplots()[1]).figure_ is not figure
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -241,7 +242,7 @@ class TestConvergence:
         assert display.ax_.get_yscale() == ("log" if kind == "gain" else "linear")
 
     def test_one_start_has_no_legend(self):
-        display = ConvergenceDisplay.from_estimator(IMPUTER, ax=mpl.pyplot.subplots()[1])
+        display = ConvergenceDisplay.from_estimator(IMPUTER, ax=plt.subplots()[1])
         assert len(display.ax_.lines) == 1
         assert display.ax_.get_legend() is None
 

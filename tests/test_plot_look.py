@@ -26,6 +26,7 @@ from emkit.plot._look import COLOURS, colour, line, marker
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 # Machado, Oliveira and Fernandes (2009), severity 1: what linear RGB looks like without one kind of cones
 EYES = {
@@ -40,7 +41,7 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 @pytest.fixture(autouse=True)
 def close():
     yield
-    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
+    plt.close("all")
 
 
 def linear(names):
@@ -85,7 +86,7 @@ def within(figure):
 
 
 def small():
-    return mpl.pyplot.subplots(figsize=(4, 3), layout="constrained")
+    return plt.subplots(figsize=(4, 3), layout="constrained")
 
 
 class TestSmallAxes:
@@ -116,7 +117,7 @@ class TestSmallAxes:
         counts = np.random.default_rng(0).poisson(1.0, (60, 30))
         words = [f"word{j}" * 6 for j in range(30)]
         model = EMTopicModel(3, random_state=0, vocabulary=words).fit(counts)
-        figure, axes = mpl.pyplot.subplots(1, 3, figsize=(4, 3), layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(4, 3), layout="constrained")
         TopicDisplay.from_estimator(model, n_words=6, ax=axes)
         assert within(figure)
         assert all(ax.get_window_extent().width > 20 for ax in axes)

@@ -18,6 +18,7 @@ from emkit.plot._look import colour, marker
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 FAITHFUL = load_old_faithful(as_frame=True).data
 IRIS = load_iris(as_frame=True).data
@@ -44,7 +45,7 @@ def over_y(components, k, x):
 @pytest.fixture(autouse=True)
 def close():
     yield
-    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
+    plt.close("all")
 
 
 def ellipse_matrix(ellipse):
@@ -282,13 +283,13 @@ class TestDensityAndPairs:
         assert_allclose(ellipse.center, THREE.means_[2, [1, 3]])
 
     def test_pairs_divide_the_place_of_given_axes(self):
-        figure, (left, right) = mpl.pyplot.subplots(1, 2, layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, layout="constrained")
         display = MixtureDisplay.from_estimator(THREE, IRIS, columns=[0, 1, 3], ax=left)
         figure.canvas.draw()
         assert display.figure_ is figure
         panels = [display.ax_[i, j] for i in range(3) for j in range(i + 1)]
         assert max(panel.get_window_extent().x1 for panel in panels) < right.get_window_extent().x0
-        alone = mpl.pyplot.figure().add_axes((0.2, 0.3, 0.5, 0.6))
+        alone = plt.figure().add_axes((0.2, 0.3, 0.5, 0.6))
         grid = MixtureDisplay.from_estimator(THREE, IRIS, columns=[0, 1], kind="pairs", ax=alone).ax_
         assert_allclose(grid[1, 0].get_position().p0, (0.2, 0.3))
         assert_allclose(grid[1, 1].get_position().x1, 0.7)
@@ -303,7 +304,7 @@ class TestDensityAndPairs:
 
 class TestArguments:
     def test_given_axes(self):
-        ax = mpl.pyplot.subplots()[1]
+        ax = plt.subplots()[1]
         display = MixtureDisplay.from_estimator(TWO, FAITHFUL, ax=ax)
         assert display.ax_ is ax
         assert display.figure_ is ax.figure

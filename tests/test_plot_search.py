@@ -16,6 +16,7 @@ from emkit.selection import ComponentSearch
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 IRIS = load_iris().data
 WINE = load_wine().data
@@ -35,7 +36,7 @@ HELD_OUT = search(FAITHFUL, [1, 2, 3], criterion="heldout", other_params={"covar
 @pytest.fixture(autouse=True)
 def close():
     yield
-    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
+    plt.close("all")
 
 
 def labels(display):
@@ -150,7 +151,7 @@ class TestWhatIsDrawn:
 
 class TestArguments:
     def test_given_axes(self):
-        ax = mpl.pyplot.subplots()[1]
+        ax = plt.subplots()[1]
         display = ComponentSearchDisplay.from_estimator(ONE, ax=ax)
         assert display.ax_ is ax
         assert display.figure_ is ax.figure

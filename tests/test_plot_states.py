@@ -15,6 +15,7 @@ from emkit.plot._look import colour
 
 mpl = pytest.importorskip("matplotlib")
 mpl.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
 
 QUAKES = load_earthquakes(as_frame=True).data
 COUNTS = QUAKES[["count"]]
@@ -27,7 +28,7 @@ TWO = EMHiddenMarkov(2, random_state=0).fit(FAITHFUL, sequence_id=NIGHT)
 @pytest.fixture(autouse=True)
 def close():
     yield
-    pytest.importorskip("matplotlib.pyplot").close("all")  # which a test may not have imported
+    plt.close("all")
 
 
 def markers(ax):
@@ -68,7 +69,7 @@ class TestSequence:
         assert display.ax_proba_.get_ylim() == (0, 1)
 
     def test_panels_share_time_and_the_place_of_the_axes(self):
-        figure, (left, right) = mpl.pyplot.subplots(1, 2, layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, layout="constrained")
         display = StateDisplay.from_estimator(TWO, FAITHFUL, sequence_id=NIGHT, ax=left)
         figure.canvas.draw()
         assert display.ax_ is left
@@ -83,7 +84,7 @@ class TestSequence:
         assert display.figure_ is not figure
 
     def test_axes_of_no_grid(self):
-        ax = mpl.pyplot.figure().add_axes((0.1, 0.2, 0.6, 0.7))
+        ax = plt.figure().add_axes((0.1, 0.2, 0.6, 0.7))
         display = StateDisplay.from_estimator(THREE, COUNTS, ax=ax)
         upper, lower = ax.get_position(), display.ax_proba_.get_position()
         assert_allclose([lower.x0, lower.y0, lower.x1, upper.y1], [0.1, 0.2, 0.7, 0.9])
@@ -166,7 +167,7 @@ class TestSequence:
 
 class TestChain:
     def test_transitions(self):
-        ax = mpl.pyplot.subplots()[1]
+        ax = plt.subplots()[1]
         display = StateDisplay.from_estimator(THREE, kind="transitions", ax=ax)
         assert display.ax_ is ax
         assert_allclose(ax.collections[0].get_array().reshape(3, 3), THREE.transmat_)
@@ -234,7 +235,7 @@ class TestChain:
             startprob=np.full(n, 1 / n), transmat=transmat, expected_durations=1 / (1 - np.diag(transmat) + 1e-300)
         )
         display.kind = "graph"
-        display.plot(mpl.pyplot.subplots(figsize=(4, 3))[1])
+        display.plot(plt.subplots(figsize=(4, 3))[1])
         display.figure_.canvas.draw()
         arrows = [patch for patch in display.ax_.patches if isinstance(patch, mpl.patches.FancyArrowPatch)]
         assert len(arrows) == n * n

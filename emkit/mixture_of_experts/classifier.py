@@ -40,8 +40,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
         What experts and gate see of X: all columns, some of them, or what a clone of a scikit-learn transformer makes
         of it. There is always an intercept.
     n_groups : int, default=2
-        Groups of experts with ``gate="hierarchical"``, at most as many as experts (one expert is one group). The
-        experts fill them one after the other; their sizes differ by one at most.
+        Groups of experts with ``gate="hierarchical"``, which the experts fill one after the other; their sizes differ
+        by one at most. Of fewer experts, as at the beginning of a search, each is a group.
     alpha : float, default=0.1
         L2 penalty of the experts' slopes, ``alpha / 2 * sum(coef**2)`` for inputs of unit variance: the ``1 / C`` of
         :class:`sklearn.linear_model.LogisticRegression`. 0 is none.

@@ -279,19 +279,12 @@ def make_model(
 def _gate(estimator: MixtureOfExperts, n_inputs: int, scaling: Scaling) -> Gate:
     kind, k, alpha = GATES[estimator.gate], estimator.n_components, float(estimator.gate_alpha)
     if kind is HierarchicalGate:
-        return HierarchicalGate(k, n_inputs, alpha, _n_groups(estimator.n_groups, k))
+        return HierarchicalGate(k, n_inputs, alpha, min(estimator.n_groups, k))
     if kind is GaussianGate:
         if n_inputs == 0:
             raise ValueError("gate='gaussian' needs inputs, but gate_features has no columns")
         return GaussianGate(k, n_inputs, 0.0, float(estimator.reg_covar), float(np.log(scaling.scale).sum()))
     return kind(k, n_inputs, alpha)
-
-
-def _n_groups(n_groups: int, k: int) -> int:
-    """ValueError for more groups than experts; one expert is one group, so that searches can begin with it."""
-    if n_groups > max(k, 2):
-        raise ValueError(f"n_groups must be at most n_components = {k}, but got {n_groups}")
-    return min(n_groups, k)
 
 
 def _few(

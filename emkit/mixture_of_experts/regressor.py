@@ -49,8 +49,8 @@ class EMMixtureOfExpertsRegressor(RegressorMixin, MixtureOfExperts):
         of it (as ``PolynomialFeatures(2, include_bias=False)`` or ``SplineTransformer()``). There is always an
         intercept.
     n_groups : int, default=2
-        Groups of experts with ``gate="hierarchical"``, at most as many as experts (one expert is one group). The
-        experts fill them one after the other; their sizes differ by one at most.
+        Groups of experts with ``gate="hierarchical"``, which the experts fill one after the other; their sizes differ
+        by one at most. Of fewer experts, as at the beginning of a search, each is a group.
     alpha : float, default=1e-6
         L2 penalty of the experts' slopes: ``alpha / 2 * sum(coef**2) / dispersion`` for inputs of unit variance, where
         the dispersion is the variance of the noise (1 for counts), so that it is the `alpha` of
