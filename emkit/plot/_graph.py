@@ -24,10 +24,11 @@ def draw_graph(ax: Any, startprob: np.ndarray, transmat: np.ndarray, durations: 
     n = len(startprob)
     places = _places(n)
     radius = min(0.36, 0.72 * np.sin(np.pi / max(n, 2)))
-    room = (1 if n > 1 else 0) + radius + ROOM
-    ax.set(xlim=(-room, room), ylim=(-room, room), aspect="equal")
+    edge = radius + ROOM
+    room = np.abs(places).max(axis=0).round(9).astype(bool) + edge  # two states lie side by side
+    ax.set(xlim=(-room[0], room[0]), ylim=(-room[1], room[1]), aspect="equal")
     ax.set_axis_off()
-    points = min(inches_of(ax)) * 72 * radius / (2 * room)
+    points = (inches_of(ax) / (2 * room)).min() * 72 * radius
     for j, k in zip(*np.nonzero(transmat >= (LEAST if n <= FEW else LEAST_OF_MANY)), strict=True):
         curve = _loop(places[j], radius) if j == k else _bow(places[j], places[k], radius)
         _draw_arrow(ax, curve, transmat[j, k], colour(j), min(points / LARGE_DISC, 1))

@@ -275,7 +275,7 @@ class StateDisplay:
             ax.text(k + 0.5, j + 0.5, _share(share), **look)
 
     def _plot_graph(self, ax: Any) -> None:
-        self.ax_ = one_axes(ax, (6, 6))
+        self.ax_ = one_axes(ax, (6, 3 if len(self.startprob) == 2 else 6))
         draw_graph(self.ax_, self.startprob, self.transmat, self.expected_durations)
 
 
