@@ -15,12 +15,15 @@ SLOPE_STEP = 1e-5
 NOISE = 1e-8  # rounding of the log-likelihood over the square of the step
 NOT_FLAT = 1e-10  # of the largest eigenvalue of an information that is exact
 BORDER = 1e-6  # nearer to 0 or 1 than this, a probability is there
-FLAT = 1e-5  # of the largest eigenvalue: below it a direction does not change the likelihood
+SAME = 1e-6  # of the largest singular value of slopes: below it a direction changes nothing that is published
+FLAT = 1e-5  # of parameters in units of their own information: below it X does not tell a direction
 
 NOT_A_MAXIMUM = (
     "the fit is not at a maximum of the likelihood of X; standard errors need a fit to the same X, without priors "
     "and with a small tol"
 )
+
+TELLS_NOTHING = f"X tells nothing of some parameters, or {NOT_A_MAXIMUM}"
 
 
 def within_border(probabilities: Any, errors: Any) -> Any:
@@ -37,8 +40,8 @@ def standard_errors(
 
     About 2 p^2 calls of `value`. Values of the dict are arrays, or lists of them.
     """
-    covariance = _inverse(-_hessian(value, origin), NOISE * (1 + abs(value(origin))))
     slopes = _slopes(lambda vector: flat(published(vector)), origin)
+    covariance = _inverse(-_hessian(value, origin), slopes, NOISE * (1 + abs(value(origin))))
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", slopes, covariance, slopes), 0.0))
     return like(published(origin), errors)
 
@@ -55,8 +58,7 @@ def exact_covariance(information: np.ndarray, score: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(units[:, None] * information * units)
     if values.min() < NOT_FLAT * values.max():
         raise ValueError(
-            f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: X tells nothing "
-            f"of some parameters, or {NOT_A_MAXIMUM}"
+            f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: {TELLS_NOTHING}"
         )
     vectors = units[:, None] * vectors
     distance = float(np.sqrt(((score @ vectors) ** 2 / values).sum()))
@@ -108,17 +110,27 @@ def _slopes(function: Callable[[np.ndarray], np.ndarray], origin: np.ndarray) ->
     return np.stack(columns, axis=1)
 
 
-def _inverse(information: np.ndarray, noise: float) -> np.ndarray:
-    """Inverse on the directions in which the likelihood varies; logs of probabilities have one that it does not."""
+def _inverse(information: np.ndarray, slopes: np.ndarray, noise: float) -> np.ndarray:
+    """Inverse on the directions that change what is published, of which `slopes` (m, p) are the derivatives.
+
+    Along others, as the sum of logs of probabilities, the differences have nothing but errors.
+    """
     sizes = np.sqrt(np.maximum(np.diag(information), 0.0))
     known = np.diag(information) > noise
     units = np.where(known, 1 / np.where(known, sizes, 1.0), 0.0)  # so that parameters known well hide no others
-    values, vectors = np.linalg.eigh(units[:, None] * information * units)
-    if values.min() < -FLAT:
+    basis = units[:, None] * _row_space(slopes * units)
+    values, vectors = np.linalg.eigh(basis.T @ information @ basis)
+    if values.min(initial=1.0) < FLAT:
         raise ValueError(
-            f"the observed information has a negative eigenvalue ({values.min():.3g}; the largest is "
-            f"{values.max():.3g}), so {NOT_A_MAXIMUM}"
+            f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: {TELLS_NOTHING}"
         )
-    curved = values > FLAT
-    vectors = units[:, None] * vectors[:, curved]
-    return (vectors / values[curved]) @ vectors.T
+    vectors = basis @ vectors
+    return (vectors / values) @ vectors.T
+
+
+def _row_space(slopes: np.ndarray) -> np.ndarray:
+    """Orthonormal columns (p, r) that span the rows of (m, p), each of which counts alike."""
+    lengths = np.linalg.norm(slopes, axis=1)
+    rows = slopes[lengths > 0] / lengths[lengths > 0, None]
+    _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
+    return directions[sizes > SAME * sizes.max(initial=0.0)].T

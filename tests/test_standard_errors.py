@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 
 from emkit import EMGaussianMixture, EMHiddenMarkov, EMMixture
 from emkit.chunks import Rows
@@ -263,6 +264,16 @@ def test_units_where_derivatives_are_numerical(model, scale):
     assert_allclose(other[shares], one[shares], rtol=1e-3)
 
 
+@pytest.mark.parametrize("covariance_type", ["VEI", "EVI", "VVI", "EVE", "VVE", "VEE", "EEV", "VEV", "EVV"])
+def test_parameters_with_fewer_degrees_of_freedom_than_numbers(covariance_type):
+    """Directions that change no parameter are no sign that the fit is not at a maximum."""
+    X = load_iris().data
+    model = EMGaussianMixture(3, covariance_type=covariance_type, random_state=0)
+    loose, tight = (clone(model).set_params(tol=tol).fit(X).standard_errors(X) for tol in (1e-8, 1e-12))
+    for name in NAMES:
+        assert_allclose(loose[name], tight[name], rtol=0.02, atol=1e-3)
+
+
 class TestRefused:
     X = two_clusters()
 
@@ -290,6 +301,17 @@ class TestRefused:
         mixture = EMGaussianMixture(1).fit(X)
         with pytest.raises(ValueError, match="the fit is not at a maximum"):
             mixture.standard_errors(X)
+
+    @pytest.mark.parametrize("family", ["bernoulli", "categorical"])
+    def test_classes_that_are_not_identified(self, family):
+        """Three classes have 11 parameters, and shares of eight answers tell seven."""
+        rng = np.random.default_rng(0)
+        likely = np.where(rng.random((500, 1)) < 0.4, 0.2, 0.7)
+        X = (rng.random((500, 3)) < likely).astype(np.float64)
+        two = EMMixture(2, family=family, random_state=0).fit(X)
+        assert (two.standard_errors(X)["weights_"] > 0.01).all()
+        with pytest.raises(ValueError, match="X tells nothing of some parameters"):
+            EMMixture(3, family=family, random_state=0).fit(X).standard_errors(X)
 
     def test_a_component_without_weight(self):
         mixture = fitted(self.X)
