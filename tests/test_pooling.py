@@ -663,6 +663,15 @@ def test_a_separated_class():
         pool(logit(solver="lbfgs"), [(X * [1e6, 1, 1], y)] * 2)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_separated_class_where_the_solver_stops_early(n_classes):
+    X, _ = numbers()[0]
+    y = np.digitize(X[:, 0], np.quantile(X[:, 0], np.arange(1, n_classes) / n_classes))
+    model = logit(tol=1e-3, max_iter=100_000)
+    with pytest.raises(ValueError, match="a class is separated from the others"):
+        pool(model, [(X, y)] * 2)
+
+
 def test_different_categories():
     rng = np.random.default_rng(0)
     data = [

@@ -104,17 +104,25 @@ def _poisson(fit: Fit) -> np.ndarray:
 
 
 def _binary(fit: Fit) -> np.ndarray:
+    _refuse_separated(fit)
     probability = fit.fitted.predict_proba(fit.X)
     return _inverse(_gram(fit.design, fit.weight * probability.prod(axis=1)))
 
 
 def _multinomial(fit: Fit) -> np.ndarray:
     """Of coefficients that sum to zero over the classes, by way of differences from the last class."""
+    _refuse_separated(fit)
     probability = fit.fitted.predict_proba(fit.X)
     k = probability.shape[1]
     information = np.block([[_block(fit, probability, a, b) for b in range(k - 1)] for a in range(k - 1)])
     centre = np.kron(np.eye(k)[:, :-1] - 1 / k, np.eye(fit.design.shape[1]))
     return centre @ _inverse(information) @ centre.T
+
+
+def _refuse_separated(fit: Fit) -> None:
+    """LinAlgError where a fit is never wrong: it would go on to infinity, however early the solver has stopped."""
+    if (fit.fitted.predict(fit.X) == fit.y)[fit.weight > 0].all():
+        raise np.linalg.LinAlgError("the classes are separated")
 
 
 def _block(fit: Fit, probability: np.ndarray, a: int, b: int) -> np.ndarray:

@@ -12,8 +12,8 @@ def warn_of_penalty(last: Any) -> None:
     if is_penalised(last):
         warnings.warn(
             f"{last!r} penalises its coefficients: they are biased towards zero, and the intervals cover less than "
-            f"they say. It also takes a bootstrap of each table to know how sure they are, which is slow; without a "
-            f"penalty (C=np.inf, or alpha=0) there is a formula",
+            f"they say. It also takes a bootstrap of each table to know how sure they are, which is slow; for "
+            f"LinearRegression, LogisticRegression(C=np.inf) and PoissonRegressor(alpha=0) there is a formula",
             UserWarning,
             stacklevel=3,
         )
