@@ -26,7 +26,7 @@ from .engine import Earlier
 from .online import online_step
 from .restarts import Plan, Problem, Search, Settings, Watch, both, no_memory, plan_of, run_one, search
 
-CARRIED = ("n_features_in_", "feature_names_in_", "converged_", "history_", "_earlier", "_fitted_type", "_flaw")
+CARRIED = ("n_features_in_", "feature_names_in_", "history_", "_earlier", "_fitted_type", "_flaw")
 ACCELERATE = ("auto", "squarem", "anderson", False)
 
 
@@ -74,7 +74,11 @@ class EMEstimator(CallbackSupportMixin, BaseEstimator):
         self.__dict__ = {**own, **fitted._fit_attributes()}
 
     def _carry_over(self, owner: Any, *more: str) -> None:
-        """Take the fitted attributes of `owner` that a batch leaves as they are, `more` among them."""
+        """Take the fitted attributes of `owner` that a batch leaves as they are, `more` among them.
+
+        No step of a batch knows of a maximum, so that none has converged.
+        """
+        self.converged_ = False
         for name in (*CARRIED, *more):
             if hasattr(owner, name):
                 setattr(self, name, getattr(owner, name))

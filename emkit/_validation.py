@@ -100,8 +100,26 @@ def check_responsibilities(value: Any, n: int, k: int, methods: tuple[str, ...] 
     allowed = repr(methods[0]) if len(methods) == 1 else f"one of {list(methods)}"
     raise ValueError(
         f"init_params must be {allowed}, labels from 0 to {k - 1} of shape ({n},), or responsibilities of shape "
-        f"({n}, {k}) whose rows sum to one, but got an array of shape {array.shape}"
+        f"({n}, {k}) whose rows sum to one, but {_flaw_of_start(array, n, k)}"
     )
+
+
+def _flaw_of_start(array: np.ndarray, n: int, k: int) -> str:
+    """Why an array is neither labels nor responsibilities."""
+    if array.shape == (n,):
+        row = int(np.isin(array, np.arange(k)).argmin())
+        return f"init_params[{row}] is {array.tolist()[row]!r}"
+    if array.shape != (n, k):
+        return f"got an array of shape {array.shape}"
+    if array.dtype.kind not in "fiub":
+        return f"got an array of dtype {array.dtype}"
+    negative = ~(array >= 0)
+    if negative.any():
+        row, column = np.argwhere(negative)[0].tolist()
+        return f"init_params[{row}, {column}] is {array[row, column].item()!r}"
+    total = array.sum(axis=1)
+    row = int((np.abs(total - 1) <= 1e-5).argmin())
+    return f"row {row} of it sums to {total[row]:.6g}"
 
 
 def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int = 2) -> None:
@@ -111,7 +129,7 @@ def check_rows(n_rows: int, unobserved: list[int], n_components: int, least: int
     if n_rows < max(n_components, least):
         raise ValueError(
             f"Expected n_samples >= n_components but got n_components = {n_components}, n_samples = {n_rows} "
-            f"(rows of positive weight; {least} or more are required)"
+            f"(rows of positive weight; {max(n_components, least)} or more are required)"
         )
 
 
@@ -170,14 +188,15 @@ def as_source(
     return ArraySource(X, weight, known), kept
 
 
-def check_labels(labels: Any, n_rows: int, n_components: int) -> np.ndarray:
-    """Known components, (n,) intp, -1 where unknown."""
+def check_labels(labels: Any, n_rows: int, n_components: int, remedy: str = "") -> np.ndarray:
+    """Known components, (n,) intp, -1 where unknown; `remedy` ends the message about a wrong shape."""
     allowed = f"integers from 0 to {n_components - 1}, or -1 (or NaN) where it is unknown"
     if isinstance(labels, np.ma.MaskedArray):
         labels = labels.tolist()  # None where masked
     array = np.asarray(labels, dtype=object if isinstance(labels, list | tuple) else None)
     if array.shape != (n_rows,):
-        raise ValueError(f"labels must have shape {(n_rows,)}, one for each row of X, but has shape {array.shape}")
+        shape = f"{(n_rows,)}, one for each row of X, but has shape {array.shape}"
+        raise ValueError(f"labels must have shape {shape}{remedy}")
     values = array
     if array.dtype.kind not in "iuf":
         values = np.array([_label(value, n_components) for value in array.tolist()])
@@ -287,12 +306,12 @@ def required(name: str, kind: str, remedy: str) -> Iterator[None]:
         raise ValueError(f"{name} has an integer that is too large for float64") from None
     except (TypeError, ValueError) as error:
         text = str(error)
-        if "could not convert string to float" in text:
+        if "could not convert string to float" in text or "Cannot cast str" in text:  # the second of categories
             raise ValueError(f"{name} must be {kind} ({shortened(text, LONGEST_CITED)}); {remedy}") from None
         if "'NAType'" in text:
             raise ValueError(
-                f"{name} has pandas.NA among objects, but {kind} are required; {name}.convert_dtypes() or "
-                f'{name}.astype("Float64") of pandas makes numbers of them'
+                f"{name} has pandas.NA among objects or categories, but {kind} are required; "
+                f'{name}.astype("Float64") of pandas makes numbers of what looks like them; {remedy}'
             ) from None
         raise
 

@@ -63,10 +63,18 @@ def is_table(value: Any) -> bool:
 
 def iterate(blocks: Blocks) -> Iterator[Any]:
     """What a call of the user's function yields."""
+    required = "X is a function, so each call must return an iterable of blocks of rows"
     try:
-        return iter(blocks())
+        found: Any = blocks()
     except TypeError as error:
-        raise ValueError("X is a function, so each call must return an iterable of blocks of rows") from error
+        raise ValueError(f"{required}, but raised TypeError: {error}") from error
+    if is_table(found):
+        raise ValueError(
+            f"{required} (tables of two dimensions), but returned one {type(found).__name__} of shape {found.shape}"
+        )
+    if not isinstance(found, Iterable):
+        raise ValueError(f"{required}, but returned {found!r}")
+    return iter(found)
 
 
 def with_weights(

@@ -85,6 +85,11 @@ def completion_log_likelihood(topic_word: Any, X: Any, *, doc_topic_prior: Any =
     -----
     The time is O(n_topics nnz), up to 100 times over.
 
+    The weights of a document are taken where its expected counts change, from one step to the next and on average over
+    the topics, by at most 1e-3 tokens, or after 100 steps. That is near the end with the default prior (scores within
+    about 0.2 in simulations). With ``doc_topic_prior=0`` and short documents EM is still on its way where weights go to
+    zero, and the score of a single document can be off by a nat or more.
+
     References
     ----------
     .. [1] Wallach, H. M., Murray, I., Salakhutdinov, R. and Mimno, D. (2009). Evaluation methods for topic models.

@@ -148,7 +148,8 @@ def fit_in_passes(
     Returns
     -------
     estimator
-        Fitted; `objective_` is that of the average statistics. Priors count as in `partial_fit`.
+        Fitted; `objective_` is that of the average statistics. Priors count as in `partial_fit`. `converged_` is False
+        if there was more than one batch: not known to be at a maximum.
 
     Raises
     ------

@@ -158,7 +158,7 @@ VALUES = {
 # --- the rows: what is no table of numbers ------------------------------------------------------------------------
 
 STRINGS = {"imputer": "must have numbers, but has", "imputer latent_class": None}
-NO_NA = r'X has pandas.NA among objects, .* X.convert_dtypes\(\) or X.astype\("Float64"\)'
+NO_NA = r'X has pandas.NA among objects or categories, .* X.astype\("Float64"\)'
 NOT_DENSE = "X is sparse .*; X.toarray\\(\\) makes it dense"
 DATES = "dates or times, but numbers"
 LAZY = "X is a LazyFrame, but a table in memory is required"

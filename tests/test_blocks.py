@@ -45,6 +45,22 @@ class TestWhichAreBlocks:
                 blocks_of(once, pairs=pairs)
 
 
+class TestFunctions:
+    def test_a_type_error_is_named(self):
+        with pytest.raises(ValueError, match=r"iterable of blocks of rows, but raised TypeError: .*'path'"):
+            EMGaussianMixture(3).fit(lambda path: path)
+
+    @pytest.mark.parametrize("table", [X, IRIS, csr_array(X)])
+    def test_one_table_is_not_an_iterable_of_them(self, table):
+        required = r"an iterable of blocks of rows \(tables of two dimensions\)"
+        with pytest.raises(ValueError, match=rf"{required}, but returned one {type(table).__name__} of shape \(150, 4"):
+            EMGaussianMixture(3).fit(lambda: table)
+
+    def test_what_is_no_iterable(self):
+        with pytest.raises(ValueError, match="iterable of blocks of rows, but returned None"):
+            EMGaussianMixture(3).fit(lambda: None)
+
+
 class TestFits:
     """A list of blocks gives the bits of the whole, since chunks of both are the same."""
 

@@ -522,7 +522,7 @@ BAD_ARGUMENTS = [
     ({"n_components": 0}, r"n_components must be 'auto' or an integer >= 1, but got 0"),
     ({"n_components": 2.5}, r"n_components .* 2\.5"),
     ({"n_components": True}, r"n_components .* True"),
-    ({"n_components": 151}, r"n_components = 151, n_samples = 150"),
+    ({"n_components": 151}, r"n_components = 151, n_samples = 150 .* 151 or more are required"),
     ({"covariance_type": "round"}, r"covariance_type must be one of .*'full'.* 'round'"),
     ({"tol": -1}, r"tol must be a finite number >= 0, but got -1"),
     ({"tol": np.nan}, r"tol .* nan"),
@@ -596,6 +596,23 @@ class TestBadInput:
     def test_data(self, data, message):
         with pytest.raises(ValueError, match=message):
             EMGaussianMixture().fit(data)
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            (
+                [None, "a", "b"],
+                r'NA among objects or categories, .* X.astype\("Float64"\) .* sklearn.preprocessing.Ord',
+            ),
+            (["a", "b", None], r"X must be numbers \(.*\); sklearn.preprocessing.OrdinalEncoder"),
+        ],
+    )
+    def test_categories_of_pandas(self, values, message):
+        pd = pytest.importorskip("pandas")
+        names = pd.DataFrame({"name": pd.array(values * 50, "string")}).astype("category")
+        for table in (names, names.convert_dtypes()):
+            with pytest.raises(ValueError, match=message):
+                EMGaussianMixture().fit(table)
 
     def test_sparse(self):
         scipy_sparse = pytest.importorskip("scipy.sparse")

@@ -220,6 +220,12 @@ FIT_METADATA = [
 ]
 
 
+def test_labels_of_each_sequence_in_a_list():
+    message = r"labels must have shape \(30,\), .* has shape \(2, 15\); concatenate those of all sequences"
+    with pytest.raises(ValueError, match=message):
+        EMHiddenMarkov(2).fit([np.ones((15, 3))] * 2, labels=[[0] * 15] * 2)
+
+
 @pytest.mark.parametrize(("metadata", "message"), METADATA + FIT_METADATA)
 def test_metadata_of_fit(metadata, message):
     assert_refused(EMHiddenMarkov(2), message, **metadata)

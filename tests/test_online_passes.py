@@ -148,6 +148,19 @@ def test_sequences_are_counted():
     assert fit_in_passes(online, sequences("poisson")(), batch_rows=1000).n_sequences_ == 600
 
 
+@pytest.mark.parametrize("kind", CASES)
+def test_passes_are_not_known_to_have_converged(kind):
+    make, data = CASES[kind]
+    assert fit_in_passes(make(0), data(), batch_rows=1_000).converged_ is False
+
+
+def test_one_batch_is_a_fit_that_converged():
+    X = clusters(1_000)
+    online = fit_in_passes(EMGaussianMixture(3, random_state=0), X)
+    assert online.converged_ is True
+    assert online.partial_fit(X).converged_ is False
+
+
 def test_batches_may_follow():
     X = clusters(4_000)
     online = fit_in_passes(EMGaussianMixture(3, random_state=0), X, batch_rows=500)

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from emkit import EMGaussianMixture
 from emkit.datasets import load_old_faithful
 from emkit.plot import ComponentSearchDisplay
-from emkit.plot._look import colour
+from emkit.plot._look import colour, marker
 from emkit.selection import ComponentSearch
 
 mpl = pytest.importorskip("matplotlib")
@@ -30,7 +30,12 @@ def search(X, sizes, **options):
 
 ONE = search(WINE, [1, 2, 3, 8, 12])
 MANY = search(IRIS, range(1, 5), other_params={"covariance_type": TYPES, "reg_covar": [1e-6, 1e-3]})
+FOUR = search(FAITHFUL, [1, 2, 3], other_params={"covariance_type": TYPES[:4]})
 HELD_OUT = search(FAITHFUL, [1, 2, 3], criterion="heldout", other_params={"covariance_type": TYPES[:2]})
+
+
+def of_type(found, name):
+    return (found.results_["covariance_type"] == name) & (found.results_["degenerate"] == "")
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +63,8 @@ class TestWhatIsDrawn:
         assert_array_equal(path.get_xdata(), ONE.results_["n_components"][sound])
         assert_allclose(path.get_ydata(), scores[sound])
         assert display.ax_.get_ylabel() == f"{(criterion or 'bic').upper()} (lower is better)"
-        ring = line_of(display, f"chosen: {ONE.best_params_['n_components']}")
+        by = "" if criterion in (None, "bic") else " by bic"
+        ring = line_of(display, f"chosen{by}: {ONE.best_params_['n_components']}")
         assert_allclose(ring.get_xydata(), [[ONE.best_params_["n_components"], scores[ONE.best_index_]]])
         assert labels(display) == ["degenerate", ring.get_label()]
 
@@ -95,13 +101,22 @@ class TestWhatIsDrawn:
         order = sorted(best, key=best.get)
         paths = [line for line in display.ax_.lines if len(line.get_xdata()) > 1]
         named = [line for line in paths if line.get_marker() not in ("None", "x")]
-        for place, line in enumerate(named):
-            own = settings == order[place]
+        for setting, line in zip(order[:5], named, strict=True):
+            own = settings == setting
             assert_allclose(line.get_ydata(), results["bic"][own & (results["degenerate"] == "")])
-            assert mpl.colors.same_color(line.get_color(), colour(place))
-        assert len(named) == 5
+        assert len({line.get_color() for line in named}) == 5
         assert "5 other settings" in labels(display)
         assert labels(display)[0] == order[0][:29] + "…"
+
+    @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
+    def test_a_setting_has_one_look_in_the_pictures_of_all_criteria(self, criterion):
+        display = ComponentSearchDisplay.from_estimator(FOUR, criterion=criterion)
+        looks = {name: line_of(display, name) for name in TYPES[:4]}
+        for place, line in enumerate(looks.values()):
+            assert mpl.colors.same_color(line.get_color(), colour(place))
+            assert line.get_marker() == marker(place)
+        best = min(TYPES[:4], key=lambda name: FOUR.results_[criterion][of_type(FOUR, name)].min())
+        assert [name for name, line in looks.items() if line.get_lw() == 1.8] == [best]
 
     def test_parameters_that_do_not_differ_are_not_named(self):
         same = search(IRIS, [1, 2], other_params={"covariance_type": ["full", "EII"], "tol": [1e-6]})
@@ -135,7 +150,8 @@ class TestWhatIsDrawn:
         assert_allclose(display.scores, HELD_OUT.results_["bic"])
 
     def test_p_values(self):
-        tests = search(FAITHFUL, [1, 2, 3], criterion="bootstrap_lrt", n_bootstrap=19)
+        with pytest.warns(RuntimeWarning, match="2 of the n_bootstrap=19 draws"):
+            tests = search(FAITHFUL, [1, 2, 3], criterion="bootstrap_lrt", n_bootstrap=19)
         display = ComponentSearchDisplay.from_estimator(tests)
         path = next(line for line in display.ax_.lines if line.get_marker() == "o")
         known = np.isfinite(tests.results_["p_value"])

@@ -130,6 +130,14 @@ class TestSequence:
         assert_allclose(display.proba, THREE.predict_proba(COUNTS)[20:60])  # given all rows
         assert len(StateDisplay.from_estimator(THREE, COUNTS, window=(100, 1000)).values) == 7
 
+    @pytest.mark.parametrize("n_rows", [3, 7, 10, 12, 15])
+    def test_ticks_of_counted_rows_are_whole(self, n_rows):
+        display = StateDisplay.from_estimator(TWO, FAITHFUL[:60], lengths=[n_rows, 60 - n_rows], show=0)
+        display.figure_.set_size_inches(4, 4)
+        ticks = display.ax_proba_.get_xticks()
+        assert len(ticks) > 2
+        assert_array_equal(ticks, ticks.round())
+
     def test_dates(self):
         days = pd.date_range("2020-01-01", periods=107)
         display = StateDisplay.from_estimator(THREE, COUNTS, time=days)

@@ -133,7 +133,8 @@ class EMGaussianMixture(MixtureEstimator):
     n_e_steps_ : int
         Passes over the data of the returned start.
     converged_ : bool
-        Whether the stop rule was met before `max_iter`.
+        Whether the stop rule was met before `max_iter`. False after a further batch, of which nothing tells whether it
+        led to a maximum.
     n_parameters_ : int
         Free parameters, for BIC and AIC. Components without rows count.
     history_ : ndarray, structured

@@ -63,7 +63,8 @@ def read(
     n_rows = len(data)
     order, starts = _group(codes, len(ids))
     weight = check_sample_weight(sample_weight, len(data), np.dtype(np.float64))
-    states = None if labels is None else check_labels(labels, len(data), estimator.n_components)
+    remedy = "; concatenate those of all sequences" if holds_sequences(X) else ""
+    states = None if labels is None else check_labels(labels, len(data), estimator.n_components, remedy)
     kept = None
     if weight is not None:
         stays = _sequence_weights(_grouped(weight, order), starts, ids) > 0

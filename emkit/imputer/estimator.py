@@ -127,7 +127,8 @@ class EMImputer(OneToOneFeatureMixin, TransformerMixin, EMEstimator):
     n_e_steps_ : int
         Passes over the data of the returned start.
     converged_ : bool
-        Whether the stop rule was met before `max_iter`.
+        Whether the stop rule was met before `max_iter`. False after a further batch, of which nothing tells whether it
+        led to a maximum.
     n_parameters_ : int
         Free parameters, for BIC and AIC.
     history_ : ndarray, structured

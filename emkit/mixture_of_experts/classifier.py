@@ -104,7 +104,8 @@ class EMMixtureOfExpertsClassifier(ClassifierMixin, MixtureOfExperts):
     n_e_steps_ : int
         Passes over the data of the returned start.
     converged_ : bool
-        Whether the stop rule was met before `max_iter`.
+        Whether the stop rule was met before `max_iter`. False after a further batch, of which nothing tells whether it
+        led to a maximum.
     n_parameters_ : int
         Free parameters, for BIC and AIC; those of experts that are estimators are not counted.
     history_ : ndarray, structured

@@ -33,9 +33,10 @@ APART = 0.07  # components: between the error bars of two settings
 class ComponentSearchDisplay:
     """A criterion over the number of components, a line for each setting of the other parameters.
 
-    What was chosen has a ring. Fits that the search left out are crosses: degenerate ones where they lie (at the edge
-    if that is outside), failed ones at the bottom. Of many settings, the five that come to the best values have a
-    colour and a name. Held-out scores have bars of one standard error, and a band reaches from the best mean to one
+    What was chosen has a ring; where another criterion than the one drawn chose, the legend says which. Fits that the
+    search left out are crosses: degenerate ones where they lie (at the edge if that is outside), failed ones at the
+    bottom. Of many settings, the five that come to the best values have a colour, by their order in the search, and a
+    name. Held-out scores have bars of one standard error, and a band reaches from the best mean to one
     standard error below; p-values have a line at the level of the tests. Use :meth:`from_estimator` to make one.
 
     Parameters
@@ -56,6 +57,8 @@ class ComponentSearchDisplay:
         Level of the tests, drawn as a line.
     criterion : {"bic", "aic", "icl", "heldout", "bootstrap_lrt"}, default="bic"
         What the scores are.
+    chosen_by : str or None, default=None
+        The criterion that chose, where it is not the one that is drawn; the legend names it.
 
     Attributes
     ----------
@@ -88,6 +91,7 @@ class ComponentSearchDisplay:
         errors=None,
         level=None,
         criterion="bic",
+        chosen_by=None,
     ):
         self.n_components = n_components
         self.scores = scores
@@ -98,6 +102,7 @@ class ComponentSearchDisplay:
         self.errors = errors
         self.level = level
         self.criterion = criterion
+        self.chosen_by = chosen_by
 
     @classmethod
     def from_estimator(cls, search, *, criterion=None, ax=None):
@@ -140,6 +145,7 @@ class ComponentSearchDisplay:
             errors=np.asarray(results["heldout_se"], dtype=np.float64) if criterion == "heldout" else None,
             level=search.level if criterion == "bootstrap_lrt" else None,
             criterion=criterion,
+            chosen_by=None if criterion == search.criterion else search.criterion,
         )
         return display.plot(ax=ax)
 
@@ -167,8 +173,9 @@ class ComponentSearchDisplay:
         self._aside = {setting: apart * (place - (len(named) - 1) / 2) for place, setting in enumerate(named)}
         for setting in others:
             self._draw_line(setting, {"color": "0.8", "lw": 0.8, "zorder": 1})
-        for place, setting in enumerate(named):
-            self._draw_named(setting, place)
+        places = self._places(named)
+        for setting in named:
+            self._draw_named(setting, places[setting], 1.8 if setting == named[0] else 1.2)
         if others:
             self.ax_.plot([], [], color="0.8", lw=0.8, label=f"{len(others)} other settings")
         self._draw_left_out()
@@ -187,6 +194,17 @@ class ComponentSearchDisplay:
         order = sorted(every, key=lambda setting: -own[setting].max(initial=-np.inf))
         return order[:MOST_LINES], order[MOST_LINES:]
 
+    def _places(self, named: list[str]) -> dict[str, int]:
+        """Number of the colour of each of some settings: the same in pictures of other criteria, if it can be."""
+        every = list(dict.fromkeys(self.settings))
+        places: dict[str, int] = {}
+        for setting in sorted(named, key=every.index):
+            place = every.index(setting)
+            while colour(place) in map(colour, places.values()):
+                place += 1
+            places[setting] = place
+        return places
+
     def _fits(self, setting: str) -> np.ndarray:
         """Sound fits of a setting, by their numbers of components."""
         own = np.flatnonzero(np.array([one == setting for one in self.settings]) & self._sound)
@@ -196,15 +214,15 @@ class ComponentSearchDisplay:
         own = self._fits(setting)
         self.ax_.plot(self.n_components[own], self.scores[own], **look)
 
-    def _draw_named(self, setting: str, place: int) -> None:
+    def _draw_named(self, setting: str, place: int, width: float) -> None:
         look: dict[str, Any] = {
             "color": colour(place),
             "ls": line(place),
             "marker": marker(place),
             "ms": 4.5,
+            "lw": width,
             "zorder": 2,
         }
-        look["lw"] = 1.8 if place == 0 else 1.2
         if setting:
             look["label"] = plain(short(setting, 30))
         if self.errors is None:
@@ -239,7 +257,8 @@ class ComponentSearchDisplay:
     def _draw_chosen(self) -> None:
         if self.chosen is None or not np.isfinite(self.scores[self.chosen]):
             return
-        words = f"chosen: {self.n_components[self.chosen]}"
+        by = "" if self.chosen_by is None else f" by {self.chosen_by}"
+        words = f"chosen{by}: {self.n_components[self.chosen]}"
         if self.settings[self.chosen]:
             words += ", " + plain(short(self.settings[self.chosen], 24))
         aside = self._aside.get(self.settings[self.chosen], 0.0)

@@ -251,6 +251,8 @@ class StateDisplay:
         ax.set(ylim=(0, 1), yticks=[0, 1], ylabel="state", xlabel=plain(self.time_name))
         if self.time.dtype.kind == "M":
             _shorten_dates(ax)
+        elif self.time.dtype.kind in "iu":
+            _count_rows(ax)
         ax.margins(x=0.01)
         bare(ax)
 
@@ -317,6 +319,12 @@ def _shorten_dates(ax: Any) -> None:
     locator = AutoDateLocator(maxticks=6)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _count_rows(ax: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def _kinds(emission: Any, n_columns: int) -> list[Any]:

@@ -129,7 +129,8 @@ class EMTopicModel(ClassNamePrefixFeaturesOutMixin, TransformerMixin, EMEstimato
     n_e_steps_ : int
         Passes over the data of the returned start, mini-batches apart.
     converged_ : bool
-        Whether the stop rule was met before `max_iter`.
+        Whether the stop rule was met before `max_iter`. False after a further batch, of which nothing tells whether it
+        led to a maximum.
     n_parameters_ : int
         Free parameters of the topics, for BIC and AIC; the weights of the documents are left out.
     history_ : ndarray, structured
