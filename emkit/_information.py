@@ -23,8 +23,6 @@ NOT_A_MAXIMUM = (
     "and with a small tol"
 )
 
-TELLS_NOTHING = f"X tells nothing of some parameters, or {NOT_A_MAXIMUM}"
-
 
 def within_border(probabilities: Any, errors: Any) -> Any:
     """Errors of probabilities, but 0 for those at 0 or 1, where the likelihood is not quadratic."""
@@ -57,9 +55,7 @@ def exact_covariance(information: np.ndarray, score: np.ndarray) -> np.ndarray:
     units = 1 / np.sqrt(sizes)
     values, vectors = np.linalg.eigh(units[:, None] * information * units)
     if values.min() < NOT_FLAT * values.max():
-        raise ValueError(
-            f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: {TELLS_NOTHING}"
-        )
+        raise _flat(values)
     vectors = units[:, None] * vectors
     distance = float(np.sqrt(((score @ vectors) ** 2 / values).sum()))
     if distance > 1:
@@ -121,11 +117,17 @@ def _inverse(information: np.ndarray, slopes: np.ndarray, noise: float) -> np.nd
     basis = units[:, None] * _row_space(slopes * units)
     values, vectors = np.linalg.eigh(basis.T @ information @ basis)
     if values.min(initial=1.0) < FLAT:
-        raise ValueError(
-            f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: {TELLS_NOTHING}"
-        )
+        raise _flat(values)
     vectors = basis @ vectors
     return (vectors / values) @ vectors.T
+
+
+def _flat(values: np.ndarray) -> ValueError:
+    """The error, for eigenvalues of which some are too small."""
+    return ValueError(
+        f"the observed information has eigenvalues from {values.min():.3g} to {values.max():.3g}: X tells nothing of "
+        f"some parameters, or {NOT_A_MAXIMUM}"
+    )
 
 
 def _row_space(slopes: np.ndarray) -> np.ndarray:

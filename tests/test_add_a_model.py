@@ -33,8 +33,8 @@ def X():
     return np.random.default_rng(0).poisson(rates).astype(np.float64)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")  # of the array API, which is not asked for
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # checks set max_iter to a few steps
 def test_scikit_learn(estimator):
     check_estimator(estimator)
 

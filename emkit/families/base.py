@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from inspect import getattr_static
 from typing import Any, Self
 
 import numpy as np
@@ -99,7 +100,7 @@ class Family(ABC):
 
         A family has this or `for_data`. That of `for_data` alone takes rows in memory, and no blocks.
         """
-        if cls.for_data.__func__ is Family.for_data.__func__:  # type: ignore[attr-defined]  # which would call this again
+        if getattr_static(cls, "for_data") is getattr_static(Family, "for_data"):  # which would call this again
             raise ValueError(f"{cls.__name__} must have the method for_data or for_chunks, but has neither")
         if not isinstance(chunks, ArraySource):
             raise ValueError(f"{cls.__name__} has no method for_chunks, so it takes no blocks of rows; pass an array")
